@@ -1,0 +1,105 @@
+"""cifarlab: small-image classifiers, trained fast, measured honestly, ready to use.
+
+    import cifarlab
+
+    data = cifarlab.load_dataset("cifar10")
+    run = cifarlab.train(data, recipe="quick")
+    print(cifarlab.evaluate(run).accuracy)
+    cifarlab.load_predictor(run)("photo.jpg")
+
+Importing the package imports no Keras: each name below is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what `_HOME` says, in the form that editors and type checkers read
+    from cifarlab.data import Dataset, Split, load_dataset, one_hot
+    from cifarlab.errors import CifarlabError
+    from cifarlab.evaluate import Evaluation, evaluate
+    from cifarlab.explore import explore
+    from cifarlab.models import create_model, list_models
+    from cifarlab.predict import Predictor, load_predictor
+    from cifarlab.recipes import Recipe, get_recipe, recipe_names
+    from cifarlab.report import write_report
+    from cifarlab.run import Run
+    from cifarlab.train import train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CifarlabError",
+    "Dataset",
+    "Evaluation",
+    "Predictor",
+    "Recipe",
+    "Run",
+    "Split",
+    "__version__",
+    "create_model",
+    "evaluate",
+    "explore",
+    "get_recipe",
+    "list_models",
+    "load_dataset",
+    "load_predictor",
+    "one_hot",
+    "recipe_names",
+    "train",
+    "write_report",
+]
+
+# name -> the module of this package that holds it
+_HOME = {
+    "CifarlabError": "errors",
+    "Dataset": "data",
+    "Evaluation": "evaluate",
+    "Predictor": "predict",
+    "Recipe": "recipes",
+    "Run": "run",
+    "Split": "data",
+    "create_model": "models",
+    "evaluate": "evaluate",
+    "explore": "explore",
+    "get_recipe": "recipes",
+    "list_models": "models",
+    "load_dataset": "data",
+    "load_predictor": "predict",
+    "one_hot": "data",
+    "recipe_names": "recipes",
+    "train": "train",
+    "write_report": "report",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'cifarlab' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"cifarlab.{_HOME[name]}"), name)
+    globals()[name] = value  # the next look-up finds it at once
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+class _Package(ModuleType):
+    """Keeps ``cifarlab.train`` the function although a module has the same name.
+
+    Importing a submodule binds it to its package under its own name, whoever imports it and
+    whenever. Where a public function has that name, the function is bound in the module's stead;
+    the module is reached by ``from cifarlab.train import …`` as ever.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, ModuleType) and _HOME.get(name) == name:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

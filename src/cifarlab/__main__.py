@@ -1,0 +1,6 @@
+"""``python -m cifarlab``."""
+
+from cifarlab.cli import main
+
+if __name__ == "__main__":
+    main()

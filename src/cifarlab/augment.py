@@ -1,0 +1,113 @@
+"""Random changes of training images, inside the compiled step.
+
+Each operation takes a batch of pixels in [0, 255] of shape (N, S, S, 3) and a `keras.random.SeedGenerator`, and
+draws for every image on its own. The engine sets the generator's state from (seed, epoch, step), so the same
+step of the same training always sees the same images.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import ops, random
+
+from cifarlab.recipes import Augmentation
+
+
+def random_flip(images: Any, seed: random.SeedGenerator) -> Any:
+    """Mirror left and right, each image with probability 1/2."""
+    flip = random.uniform((ops.shape(images)[0], 1, 1, 1), seed=seed) < 0.5
+    return ops.where(flip, images[:, :, ::-1], images)
+
+
+def random_shift(images: Any, pixels: int, seed: random.SeedGenerator) -> Any:
+    """Move by up to `pixels` both ways, whole pixels; what enters is the reflection of what is there.
+
+    Padding by reflection and cropping at random (He et al. 2015 pad with zeros), as one gather.
+    """
+    n, side = ops.shape(images)[0], images.shape[1]
+    wide = side + 2 * pixels
+    padding = ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0))
+    padded = ops.reshape(ops.pad(images, padding, mode="reflect"), (-1, images.shape[-1]))
+    corner = random.randint((2, n, 1, 1), 0, 2 * pixels + 1, dtype="int32", seed=seed)
+    rows = corner[0] + ops.arange(side, dtype="int32")[None, :, None]  # (N, S, 1)
+    columns = corner[1] + ops.arange(side, dtype="int32")[None, None, :]  # (N, 1, S)
+    image = ops.arange(n, dtype="int32")[:, None, None]
+    return ops.take(padded, (image * wide + rows) * wide + columns, axis=0)  # (N, S, S, 3)
+
+
+def random_affine(
+    images: Any, *, degrees: float, zoom: float, shift: float, seed: random.SeedGenerator
+) -> Any:
+    """Rotate, scale and move, about the image's centre, in one bilinear resampling.
+
+    Args:
+        degrees: up to this rotation both ways.
+        zoom: scaled by a factor in [1 - zoom, 1 + zoom].
+        shift: moved by up to this fraction of the side, both ways.
+    """
+    n, side = ops.shape(images)[0], images.shape[1]
+    middle = (side - 1) / 2
+    draws = random.uniform((4, n), -1.0, 1.0, seed=seed)
+    angle = draws[0] * math.radians(degrees)
+    scale = 1.0 / (1.0 + zoom * draws[1])
+    cos, sin = ops.cos(angle) * scale, ops.sin(angle) * scale
+    dx, dy = draws[2] * shift * side, draws[3] * shift * side
+    # Maps an output pixel (x, y) to the input pixel (cos x - sin y + …, sin x + cos y + …).
+    x0 = middle - (cos - sin) * middle + dx
+    y0 = middle - (sin + cos) * middle + dy
+    zero = ops.zeros_like(cos)
+    transform = ops.stack([cos, -sin, x0, sin, cos, y0, zero, zero], axis=1)  # (N, 8)
+    images = ops.cast(images, "float32")
+    return ops.image.affine_transform(
+        images, transform, interpolation="bilinear", fill_mode="reflect", data_format="channels_last"
+    )
+
+
+def cutout(images: Any, side: int, seed: random.SeedGenerator) -> Any:
+    """Put one square of `side` pixels, centred anywhere, to mid grey (DeVries and Taylor 2017, arXiv:1708.04552)."""
+    n, size = ops.shape(images)[0], images.shape[1]
+    centre = random.randint((2, n, 1, 1), 0, size, dtype="int32", seed=seed)
+    grid = ops.arange(size, dtype="int32")
+    offset_y = grid[None, :, None] - centre[0] + side // 2  # 0 … side - 1 inside the square
+    offset_x = grid[None, None, :] - centre[1] + side // 2
+    inside_y = ops.logical_and(offset_y >= 0, offset_y < side)
+    inside_x = ops.logical_and(offset_x >= 0, offset_x < side)
+    inside = ops.logical_and(inside_y, inside_x)[..., None]  # (N, S, S, 1)
+    return ops.where(inside, ops.cast(128, images.dtype), images)
+
+
+class Augment(keras.layers.Layer):
+    """A recipe's augmentation as one layer: uint8 (N, S, S, 3) in, float32 (N, S, S, 3) in [0, 255] out.
+
+    Args:
+        augmentation: which operations, and how strong.
+
+    Example:
+        >>> import numpy as np
+        >>> layer = Augment(Augmentation(flip=True, shift=0.125))
+        >>> layer(np.zeros((2, 32, 32, 3), "uint8")).shape
+        TensorShape([2, 32, 32, 3])
+    """
+
+    def __init__(self, augmentation: Augmentation):
+        super().__init__(trainable=False, name="augment")
+        self.augmentation = augmentation
+        self.seed_generator = random.SeedGenerator(0)  # the engine sets its state at every step
+
+    def call(self, images: Any) -> Any:
+        """Draw and apply, geometry first."""
+        a, seed = self.augmentation, self.seed_generator
+        if a.flip:
+            images = random_flip(images, seed)
+        if a.rotation or a.zoom:
+            images = random_affine(
+                images, degrees=a.rotation, zoom=a.zoom, shift=a.shift, seed=seed
+            )
+        elif a.shift:
+            images = random_shift(images, max(1, round(a.shift * images.shape[1])), seed)
+        if a.cutout:
+            images = cutout(images, a.cutout, seed)
+        return ops.cast(images, "float32")

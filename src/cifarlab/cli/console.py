@@ -1,0 +1,142 @@
+"""What a command prints, and where.
+
+With ``--json`` the standard output holds JSON and nothing else, so that it can be piped into
+another program; what people read goes to the standard error then. A command takes ``json: Json``
+as its last parameter, calls `say`, `table` and `next_steps` in either case, and `emit` with the
+result if ``json`` is true.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+# In a file or a pipe no terminal limits a line: a row of a table stays one line, and its paths whole.
+_PIPE_WIDTH = 200
+
+
+def _console(*, stderr: bool) -> Console:
+    limited = (sys.stderr if stderr else sys.stdout).isatty() or "COLUMNS" in os.environ
+    return Console(stderr=stderr, width=None if limited else _PIPE_WIDTH)
+
+
+out = _console(stderr=False)
+err = _console(stderr=True)
+
+_NUMBER = re.compile(r"-|-?\d[\d,.]*( ?\S{1,3})?")  # with a unit at most, such as 69.3 %
+_people_read_stderr = False
+
+
+def _set_json(value: bool) -> bool:
+    # Typer calls this for each command it parses, also when the option is absent: no state of one
+    # command is left for the next in the same process.
+    global _people_read_stderr
+    _people_read_stderr = value
+    return value
+
+
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        callback=_set_json,
+        help="The result as JSON on standard output, and nothing else there.",
+    ),
+]
+
+
+def people() -> Console:
+    """The console for people's text: standard output, or standard error with ``--json``."""
+    return err if _people_read_stderr else out
+
+
+def say(*things: object) -> None:
+    """Print each of ``things`` for people to read: text as it is, or anything that rich draws.
+
+    Text is not wrapped and its brackets mean nothing, so that a path or a command in it can be
+    copied.
+
+    Example:
+        >>> say("runs/quick-1 [done]")
+        runs/quick-1 [done]
+    """
+    for thing in things:
+        people().print(thing, markup=False, highlight=False, soft_wrap=isinstance(thing, str))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
+    """Print a table for people; columns of numbers are set right, ``None`` is a dash.
+
+    Columns without names have no heading line.
+
+    Example:
+        >>> table(["recipe", "epochs"], [["quick", 8], ["debug", None]])
+        recipe  epochs
+        quick        8
+        debug        -
+    """
+    from rich.table import Table
+
+    cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    drawn = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    drawn.padding, drawn.show_header = (0, 2, 0, 0), any(columns)
+    for number, name in enumerate(columns):
+        numeric = all(_NUMBER.fullmatch(row[number]) for row in cells)
+        justify = "right" if cells and numeric else "left"
+        drawn.add_column(Text(name), justify=justify, overflow="fold", header_style="bold")
+    for row in cells:
+        drawn.add_row(*map(Text, row))
+    people().print(drawn)
+
+
+def next_steps(commands: Iterable[str | Sequence[str]]) -> None:
+    """Print the commands that a person would type next, ready to paste; the last thing printed.
+
+    A command is a line, or its words, which are quoted for the shell where they need it.
+
+    Example:
+        >>> next_steps([["cifarlab", "report", "runs/my run"]])
+        <BLANKLINE>
+        Next:
+          cifarlab report 'runs/my run'
+    """
+    say("\nNext:")
+    for command in commands:
+        say("  " + (command if isinstance(command, str) else shlex.join(map(str, command))))
+
+
+def emit(value: Any) -> None:
+    """Print ``value`` as one line of JSON on standard output; NumPy's numbers and arrays are fine.
+
+    Raises:
+        ValueError: a number is NaN or infinite, which JSON cannot say.
+
+    Example:
+        >>> emit({"file": "photo.jpg", "probability": 0.75})
+        {"file": "photo.jpg", "probability": 0.75}
+    """
+    sys.stdout.write(json.dumps(value, allow_nan=False, default=_plain) + "\n")
+    sys.stdout.flush()  # one line at a time reaches a program that reads along
+
+
+def fail(message: str) -> None:
+    """Print ``error: message`` as one line on standard error.
+
+    A file's name may hold a line break or a terminal's control codes: these are shown escaped.
+    """
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)
+    err.print(Text.assemble(("error:", "bold red"), " ", line), soft_wrap=True)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold of a NumPy number or array, or of a path."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)

@@ -1,0 +1,70 @@
+"""Figures and pages of finished runs: ``cifarlab evaluate`` and ``cifarlab report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cifarlab.cli.console import Json, emit, next_steps, say, table
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command()(evaluate)
+    app.command()(report)
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    data: Annotated[
+        str | None, typer.Option(metavar="DATA", help="Another dataset with the same classes.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="test, val or train.")] = "test",
+    tta: Annotated[
+        str, typer.Option(help="Average over mirrored (flip) or moved (shift) views: none, flip, shift.")
+    ] = "none",
+    json: Json = False,
+) -> None:
+    """Measure a run on a split; every look at its test split is counted."""
+    from cifarlab.backend import configure
+    from cifarlab.run import Run
+
+    folder = Run(run)
+    configure(folder.environment["backend"])
+    from cifarlab.evaluate import evaluate
+
+    found = evaluate(folder, data=data, split=split, tta=tta)  # type: ignore[arg-type]
+    low, high = found.accuracy_ci95
+    say(
+        f"{found.split}: accuracy {found.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%}), "
+        f"loss {found.loss:.4f}, calibration error {found.ece:.4f}, {found.n:,} images"
+    )
+    say(f"looks at the test split so far: {found.test_looks}\n")
+    rows = [
+        [name, *(f"{f[key]:.4f}" for key in ("precision", "recall", "f1")), f"{f['support']:,}"]
+        for name, f in found.per_class.items()
+    ]
+    table(["class", "precision", "recall", "f1", "images"], rows)
+    next_steps([["cifarlab", "report", str(run)]])
+    if json:
+        emit(found.to_json())
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="One run folder or more.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The page; in the run's folder by default.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write one HTML file that shows how good a run is; several runs side by side."""
+    from cifarlab.report import write_report
+    from cifarlab.run import Run
+
+    path = write_report([Run(run) for run in runs], out)
+    say(f"Report: {path}")
+    next_steps([["cifarlab", "predict", "photo.jpg", "--model", str(runs[0])]])
+    if json:
+        emit({"report": str(path)})

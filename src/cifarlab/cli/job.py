@@ -1,0 +1,76 @@
+"""What ``cifarlab train`` does for each seed: train, measure once on test, report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cifarlab.cli import console
+from cifarlab.cli.display import training_display
+from cifarlab.data import DataNotFoundError, Dataset, load_dataset
+from cifarlab.errors import RunError
+from cifarlab.evaluate import evaluate
+from cifarlab.recipes import Recipe, get_recipe, replace_fields
+from cifarlab.report import write_report
+from cifarlab.run import Run
+from cifarlab.train import resume, train
+
+
+def load_or_fall_back(source: str, fallback: str | None, recipe: Recipe) -> Dataset:
+    """The dataset `source`, or `fallback` where that is neither on this machine nor reachable."""
+    try:
+        return load_dataset(source, image_size=recipe.image_size)
+    except DataNotFoundError as error:
+        if fallback is None:
+            raise
+        console.err.print(f"{error}\ntraining on {fallback} instead", highlight=False)
+        return load_dataset(fallback, image_size=recipe.image_size)
+
+
+def train_seeds(
+    data: Dataset, recipe: Recipe, seeds: range, out: Path | None, *, tensorboard: bool
+) -> list[dict[str, Any]]:
+    """One run a seed: in `out`, or for several seeds in folders within it; each result.json."""
+    results = []
+    for seed in seeds:
+        folder = out / f"{recipe.name}-seed{seed}" if out and len(seeds) > 1 else out
+        with training_display() as display:
+            run = train(
+                data, recipe, seed=seed, out=folder, display=display, tensorboard=tensorboard
+            )
+        results.append(finish(run, data))
+    return results
+
+
+def go_on(
+    path: Path, recipe: str | None, changes: Mapping[str, str], seed: int | None, source: str | None
+) -> dict[str, Any]:
+    """Go on with the run at `path`, which must be the one that the other words ask for.
+
+    Raises:
+        RunError: it was started with another recipe or seed; names the difference.
+    """
+    run = Run(path)
+    own = Recipe.from_json(run.recipe)
+    asked = replace_fields(get_recipe(recipe) if recipe else own, changes).to_json()
+    asked["seed"] = run.result["seed"] if seed is None else seed
+    then = {**own.to_json(), "seed": run.result["seed"]}
+    for name, value in asked.items():
+        if value != then[name]:
+            raise RunError(
+                f"{path} was started with {name} {then[name]}, not {value}; "
+                "leave it out to go on, or train anew without --resume"
+            )
+    data = load_dataset(source or run.data["source"], image_size=own.image_size)
+    with training_display() as display:
+        run = resume(run, data=data, display=display)
+    return finish(run, data)
+
+
+def finish(run: Run, data: Dataset) -> dict[str, Any]:
+    """Measure and report a trained run, unless that is done; its result.json with its folder."""
+    if "accuracy" not in run.result:
+        evaluate(run, data=data)
+    write_report(run)
+    return {"run": str(run.path), **run.result}

@@ -1,0 +1,105 @@
+"""``cifarlab train``: train, measure once on test, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cifarlab.cli.console import Json, emit, next_steps, say, table
+from cifarlab.errors import UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's command."""
+    app.command()(train)
+
+
+def train(
+    data: Annotated[
+        str | None,
+        typer.Argument(help="cifar10, digits, or a path; cifar10 by default.", show_default=False),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="Recipe or recipe.json; quick by default."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Replace a field of the recipe."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="In place of the recipe's.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of all that is random; 0.")] = None,
+    runs: Annotated[int, typer.Option(min=1, help="How many, with one seed more each.")] = 1,
+    val: Annotated[
+        float | None, typer.Option(metavar="FRACTION", help="Of train, held out for validation.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="The run folder.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")
+    ] = None,
+    fallback: Annotated[
+        str | None, typer.Option(metavar="DATA", help="Train on this where DATA is not at hand.")
+    ] = None,
+    backend: Annotated[
+        str | None, typer.Option(metavar="NAME", help="tensorflow (the default) or jax.")
+    ] = None,
+    tensorboard: Annotated[bool, typer.Option(help="Write logs for TensorBoard.")] = False,
+    json: Json = False,
+) -> None:
+    """Train a classifier, measure it once on the test split, and write its report."""
+    from cifarlab.backend import configure
+
+    configure(backend)
+    from cifarlab.cli import job  # loads Keras, on the backend just chosen
+    from cifarlab.recipes import get_recipe, replace_fields
+
+    changes = _settings(settings)
+    changes |= {"epochs": str(epochs)} if epochs is not None else {}
+    changes |= {"validation": str(val)} if val is not None else {}
+    if resume:
+        if runs > 1 or out:
+            raise UsageError("--resume goes on with one run in its folder: leave --runs and --out out")
+        results = [job.go_on(resume, recipe, changes, seed, data)]
+    else:
+        chosen = replace_fields(get_recipe(recipe or "quick"), changes)
+        dataset = job.load_or_fall_back(data or "cifar10", fallback, chosen)
+        seeds = range(seed or 0, (seed or 0) + runs)
+        results = job.train_seeds(dataset, chosen, seeds, out, tensorboard=tensorboard)
+    _show(results)
+    if json:
+        emit(results[0] if len(results) == 1 else results)
+
+
+def _settings(items: list[str] | None) -> dict[str, str]:
+    """``KEY=VALUE`` words as a mapping."""
+    changes = {}
+    for item in items or []:
+        key, equals, value = item.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set takes KEY=VALUE, such as --set epochs=3. Received: {item!r}")
+        changes[key] = value
+    return changes
+
+
+def _show(results: list[dict[str, Any]]) -> None:
+    """Figures for people, and what to do next."""
+    from cifarlab.metrics import mean_interval
+
+    say("")
+    rows = [
+        [r["run"], f"{r['accuracy']:.2%}", _interval(r["accuracy_ci95"]), f"{r['loss']:.4f}", r["n"]]
+        for r in results
+    ]
+    table(["run", "test accuracy", "95 % interval", "test loss", "images"], rows)
+    if len(results) > 1:
+        mean, low, high = mean_interval([r["accuracy"] for r in results])
+        say(f"\n{len(results)} seeds: mean {mean:.2%}, 95 % interval of the mean {_interval((low, high))}")
+    run = results[0]["run"]
+    say(f"\nReport: {Path(run) / 'report.html'}")
+    next_steps([["cifarlab", "predict", "photo.jpg", "--model", run], ["cifarlab", "report", run]])
+
+
+def _interval(bounds: Any) -> str:
+    return " to ".join(f"{bound:.2%}" for bound in bounds)

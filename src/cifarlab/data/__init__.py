@@ -1,0 +1,15 @@
+"""Datasets: found, downloaded, read, checked and split; the test split stays sealed."""
+
+from cifarlab.data.catalog import dataset_names, describe_sources, load_dataset
+from cifarlab.data.dataset import Dataset, Split, one_hot
+from cifarlab.data.places import DataNotFoundError
+
+__all__ = [
+    "DataNotFoundError",
+    "Dataset",
+    "Split",
+    "dataset_names",
+    "describe_sources",
+    "load_dataset",
+    "one_hot",
+]

@@ -1,0 +1,119 @@
+"""Training and inference compiled by JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cifarlab.engine.program import DRAWS_A_STEP, Program, Sums
+
+State = tuple[list[jax.Array], ...]
+
+
+class JaxSteps:
+    """Steps as a pure function of the model's variables: a whole epoch as one scan on an accelerator.
+
+    On a CPU a Python loop of compiled steps is faster than a scan. Keras's variables hold the state between
+    calls, so callbacks may read and change it.
+    """
+
+    def __init__(self, program: Program):
+        self.program = program
+        self.images, self.labels = jnp.asarray(program.images), jnp.asarray(program.labels)
+        self.whole_epochs = jax.default_backend() != "cpu"
+        groups = (
+            program.model.trainable_variables,
+            program.model.non_trainable_variables,
+            program.augment.non_trainable_variables,
+            program.model.optimizer.variables,
+        )
+        self.variables = [list(group) for group in groups]
+        # On a CPU NumPy may hold views of the very buffers that donation would overwrite.
+        donate = ("state",) if self.whole_epochs else ()
+        self.one = jax.jit(self._step, donate_argnames=donate)
+        self.many = jax.jit(self._scan, static_argnames=("count",), donate_argnames=donate)
+
+    def start_epoch(self, order: np.ndarray, keys: np.ndarray) -> None:
+        """Bring an epoch's order and random keys to the device."""
+        self.order = jnp.asarray(order.reshape(-1, self.program.batch_size))
+        self.keys = jnp.asarray(keys, "uint32")
+
+    def run(self, start: int, stop: int, sums: Sums) -> Sums:
+        """Train steps ``start`` to ``stop - 1``."""
+        state = tuple([v.value for v in group] for group in self.variables)
+        carry = (state, (jnp.float32(sums.loss), jnp.float32(sums.correct), jnp.int32(sums.bad_step)))
+        data = (self.images, self.labels, self.order, self.keys)
+        if self.whole_epochs:
+            carry = self.many(*carry, data, start, count=stop - start)
+        else:
+            for step in range(start, stop):
+                carry = self.one(*carry, data, step)
+        state, (loss, correct, bad) = carry
+        for group, values in zip(self.variables, state, strict=True):
+            for variable, value in zip(group, values, strict=True):
+                variable.assign(value)
+        return Sums(np.float32(loss), np.float32(correct), np.int32(bad))
+
+    def _scan(self, state: State, sums: tuple, data: tuple, start: int, *, count: int) -> tuple:
+        def body(carry: tuple, step: jax.Array) -> tuple:
+            return self._step(*carry, data, step), None
+
+        return jax.lax.scan(body, (state, sums), start + jnp.arange(count))[0]
+
+    def _step(self, state: State, sums: tuple, data: tuple, step: Any) -> tuple:
+        """One batch forward, backward and applied; (state, sums)."""
+        p, (images, labels, order, keys) = self.program, data
+        weights, other, augment_state, optimizer_state = state
+        other, augment_state = self._seeded(other, augment_state, keys, step)
+        index = order[step]
+        pixels, augment_state = p.augment.stateless_call([], augment_state, images[index])
+        labels = labels[index]
+        differentiate = jax.value_and_grad(partial(self._loss, labels=labels), has_aux=True)
+        (_, (loss, logits, other)), gradients = differentiate(weights, other, pixels)
+        weights, optimizer_state = p.model.optimizer.stateless_apply(
+            optimizer_state, gradients, weights
+        )
+        target = labels.argmax(-1) if labels.ndim == 2 else labels
+        loss_sum, correct, bad = sums
+        bad = jnp.where((bad < 0) & ~jnp.isfinite(loss), jnp.int32(step), bad)
+        right = (logits.argmax(-1) == target).sum().astype(jnp.float32)
+        state = (list(weights), list(other), list(augment_state), list(optimizer_state))
+        return state, (loss_sum + loss, correct + right, bad)
+
+    def _loss(self, weights: list, other: list, pixels: Any, labels: Any) -> tuple:
+        logits, other, losses = self.program.model.stateless_call(
+            weights, other, pixels, training=True, return_losses=True
+        )
+        loss = self.program.loss(labels, logits)
+        return loss + sum(losses), (loss, logits, other)  # regularisation is trained, not reported
+
+    def _seeded(self, other: list, augment_state: list, keys: Any, step: Any) -> tuple[list, list]:
+        """The non-trainable values with every random layer's state set for `step`."""
+        values, n = [*other, *augment_state], 0
+        for i, variable in enumerate([*self.variables[1], *self.variables[2]]):
+            if variable.name == "seed_generator_state":
+                counter = jnp.uint32(step) * DRAWS_A_STEP
+                values[i] = jnp.stack([keys[n], counter]).astype(values[i].dtype)
+                n += 1
+        return values[: len(other)], values[len(other) :]
+
+
+def forward(model: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """A compiled float32 ``images (N, S, S, 3) -> logits (N, C)`` for inference."""
+
+    @jax.jit
+    def compiled(trainable: list, other: list, images: Any) -> Any:
+        logits, _ = model.stateless_call(trainable, other, images.astype("float32"), training=False)
+        return logits
+
+    def call(images: np.ndarray) -> np.ndarray:
+        trainable = [v.value for v in model.trainable_variables]
+        other = [v.value for v in model.non_trainable_variables]
+        return np.asarray(compiled(trainable, other, images))
+
+    return call

@@ -1,0 +1,94 @@
+"""Training and inference compiled by TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from cifarlab.engine.program import DRAWS_A_STEP, Program, Sums
+
+
+@contextmanager
+def matrix_products(precision: str) -> Iterator[None]:
+    """Have oneDNN compute matrix products and convolutions in `precision` within the block.
+
+    TensorFlow's graph optimizer puts the casts in, so variables stay float32 and outside the block, and in
+    every export, the model is a plain float32 one. Slower than float32 on CPUs without bfloat16 instructions.
+    """
+    option = "auto_mixed_precision_onednn_bfloat16"
+    tf.config.optimizer.set_experimental_options({option: precision == "bfloat16"})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({option: False})
+
+
+class TensorFlowSteps:
+    """Steps of an epoch as one `tf.while_loop`, so that many steps cost one call from Python."""
+
+    whole_epochs = False
+
+    def __init__(self, program: Program):
+        self.program = program
+        self.images = tf.constant(program.images)
+        self.labels = tf.constant(program.labels)
+        self.compiled = tf.function(self._steps, autograph=False)
+
+    def start_epoch(self, order: np.ndarray, keys: np.ndarray) -> None:
+        """Bring an epoch's order and random keys to the device."""
+        self.order, self.keys = tf.constant(order), tf.constant(keys)
+
+    def run(self, start: int, stop: int, sums: Sums) -> Sums:
+        """Train steps ``start`` to ``stop - 1``."""
+        with matrix_products(self.program.precision):
+            loss, correct, bad = self.compiled(
+                self.order,
+                self.keys,
+                tf.constant(start),
+                tf.constant(stop),
+                tf.constant(sums.loss),
+                tf.constant(sums.correct),
+                tf.constant(sums.bad_step),
+            )
+        return Sums(loss.numpy(), correct.numpy(), bad.numpy())
+
+    def _steps(self, order, keys, start, stop, loss, correct, bad):  # type: ignore[no-untyped-def]
+        def body(step, loss, correct, bad):  # type: ignore[no-untyped-def]
+            more_loss, more_correct = self._step(order, keys, step)
+            bad = tf.where((bad < 0) & ~tf.math.is_finite(more_loss), step, bad)
+            return step + 1, loss + more_loss, correct + more_correct, bad
+
+        state = (start, loss, correct, bad)
+        unfinished = lambda step, *_: step < stop  # noqa: E731
+        # One iteration at a time: a step must see the weights that the last one left.
+        return tf.while_loop(unfinished, body, state, parallel_iterations=1)[1:]
+
+    def _step(self, order: Any, keys: Any, step: Any) -> tuple[Any, Any]:
+        """One batch forward, backward and applied; (loss, images classified right)."""
+        p, size = self.program, self.program.batch_size
+        for i, state in enumerate(p.generators):
+            counter = tf.cast(step, keys.dtype) * DRAWS_A_STEP
+            state.assign(tf.cast(tf.stack([keys[i], counter]), state.dtype))
+        index = tf.ensure_shape(order[step * size : (step + 1) * size], [size])
+        images, labels = tf.gather(self.images, index), tf.gather(self.labels, index)
+        pixels = p.augment(images)
+        weights = p.model.trainable_variables
+        with tf.GradientTape() as tape:
+            logits = p.model(pixels, training=True)
+            loss = p.loss(labels, logits)
+            total = tf.add_n([loss, *p.model.losses])  # with the regularisation, which is not reported
+        p.model.optimizer.apply(tape.gradient(total, weights), weights)
+        target = tf.argmax(labels, -1) if len(labels.shape) == 2 else tf.cast(labels, tf.int64)
+        right = tf.cast(tf.argmax(logits, -1) == target, tf.float32)
+        return loss, tf.reduce_sum(right)
+
+
+def forward(model: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """A compiled float32 ``images (N, S, S, 3) -> logits (N, C)`` for inference."""
+    spec = tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)
+    compiled = tf.function(lambda x: model(x, training=False), autograph=False, input_signature=[spec])
+    return lambda images: compiled(tf.cast(tf.constant(images), tf.float32)).numpy()

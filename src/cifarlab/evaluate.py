@@ -1,0 +1,237 @@
+"""Evaluation: a run and a split in, figures with their intervals out. The one door to the test split."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from cifarlab import metrics
+from cifarlab.data import Dataset, Split, load_dataset
+from cifarlab.engine import forward, predict_logits
+from cifarlab.errors import DataError, RunError, UnknownNameError
+from cifarlab.run import Run
+
+SPLITS = ("test", "val", "train")
+SHOWN = 24  # images of each kind that a report shows
+VIEWS = {
+    "none": [(False, 0, 0)],
+    "flip": [(False, 0, 0), (True, 0, 0)],
+    # The views of Jordan 2024 (arXiv:2404.00498), whose weights average mirror images half and half.
+    "shift": [(flip, d, d) for d in (0, -1, 1) for flip in (False, True)],
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Logits and labels on a split, and every figure derived from them.
+
+    Attributes:
+        split: ``"test"``, ``"val"`` or ``"train"``.
+        logits: float32 (N, C).
+        labels: int64 (N,).
+        class_names: C names.
+        tta: test-time augmentation, ``"none"``, ``"flip"`` or ``"shift"``.
+        test_looks: how often this run's test split has been opened, this time included.
+        seconds: wall time of the predictions.
+    """
+
+    split: str
+    logits: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    tta: str
+    test_looks: int
+    seconds: float
+
+    @property
+    def n(self) -> int:
+        """Number of images."""
+        return len(self.labels)
+
+    @cached_property
+    def predictions(self) -> np.ndarray:
+        """The predicted class of each image, int64 (N,)."""
+        return self.logits.argmax(axis=1)
+
+    @cached_property
+    def probabilities(self) -> np.ndarray:
+        """Softmax of the logits, (N, C)."""
+        return metrics.softmax(self.logits)
+
+    @property
+    def accuracy(self) -> float:
+        """Fraction classified right."""
+        return metrics.accuracy(self.logits, self.labels)
+
+    @property
+    def accuracy_ci95(self) -> tuple[float, float]:
+        """Wilson's 95 % interval of the accuracy, over the draw of images."""
+        return metrics.wilson_interval(int((self.predictions == self.labels).sum()), self.n)
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy in nats."""
+        return metrics.log_loss(self.logits, self.labels)
+
+    @property
+    def ece(self) -> float:
+        """Expected calibration error over 15 bins of equal width."""
+        return metrics.expected_calibration_error(self.logits, self.labels)
+
+    @property
+    def per_class(self) -> dict[str, dict[str, float]]:
+        """Class name to precision, recall, f1 and support."""
+        return metrics.per_class(self.labels, self.predictions, self.class_names)
+
+    @property
+    def confusion_matrix(self) -> np.ndarray:
+        """Counts, int64 (C, C): rows are true classes, columns predicted ones."""
+        return metrics.confusion_matrix(self.labels, self.predictions, len(self.class_names))
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as JSON-ready values."""
+        return {
+            "split": self.split,
+            "n": self.n,
+            "accuracy": self.accuracy,
+            "accuracy_ci95": list(self.accuracy_ci95),
+            "loss": self.loss,
+            "ece": self.ece,
+            "per_class": self.per_class,
+            "confusion_matrix": self.confusion_matrix.tolist(),
+            "tta": self.tta,
+            "test_looks": self.test_looks,
+        }
+
+
+def evaluate(
+    run: Run | str | Path,
+    *,
+    data: Dataset | str | Path | None = None,
+    split: Literal["test", "val", "train"] = "test",
+    tta: Literal["none", "flip", "shift"] = "none",
+) -> Evaluation:
+    """Measure a run's model on a split, and keep the predictions in the run.
+
+    Every opening of the test split is counted in the run's result.json, before it happens.
+
+    Args:
+        run: a finished run.
+        data: another dataset with the same class names, or where the run's own is now.
+        split: which images. ``val`` and ``train`` are carved as the training carved them.
+        tta: average the logits over mirrored (``flip``), or mirrored and moved (``shift``) views.
+
+    Raises:
+        RunError: the run is unfinished or damaged, or the data at its source has changed.
+        DataError: the data cannot be read, or lacks the split.
+
+    Example:
+        >>> import cifarlab
+        >>> run = cifarlab.train("digits", "debug", epochs=1, out=tmp_path / "run")
+        >>> evaluation = evaluate(run)
+        >>> evaluation.n, evaluation.test_looks
+        (359, 1)
+    """
+    run = run if isinstance(run, Run) else Run(run)
+    _require_one_of("split", split, SPLITS)
+    _require_one_of("tta", tta, tuple(VIEWS))
+    call = forward(run.load_model())
+    dataset = _find_data(run, data)
+    own = dataset.fingerprint == run.data["fingerprint"]
+    looks = run.result["test_looks"]
+    if split == "test" and own:
+        looks += 1
+        run.update_result(test_looks=looks)
+    images, labels = _open(dataset, split, run)
+    began = time.perf_counter()
+    logits = np.mean([predict_logits(call, view) for view in views(images, tta)], axis=0)
+    seconds = time.perf_counter() - began
+    evaluation = Evaluation(split, logits, labels, dataset.class_names, tta, looks, seconds)
+    if own:
+        _keep(run, evaluation, images)
+    return evaluation
+
+
+def views(images: np.ndarray, tta: str) -> list[np.ndarray]:
+    """The views of uint8 `images` (N, S, S, 3) over which `tta` averages, each of the same shape."""
+    result = []
+    for flip, dy, dx in VIEWS[tta]:
+        side = images.shape[1]
+        padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+        view = padded[:, 1 + dy : 1 + dy + side, 1 + dx : 1 + dx + side]
+        result.append(view[:, :, ::-1] if flip else view)
+    return result
+
+
+def _find_data(run: Run, data: Dataset | str | Path | None) -> Dataset:
+    """The dataset to measure on, with its class names in the model's order."""
+    known = run.data
+    if not isinstance(data, Dataset):
+        data_or_own = known["source"] if data is None else data
+        dataset = load_dataset(data_or_own, image_size=known["image_size"], fit=known["fit"])
+    else:
+        dataset = data
+    if data is None and dataset.fingerprint != known["fingerprint"]:
+        raise RunError(
+            f"the data at {known['source']} is not what {run.path} was trained on "
+            f"({dataset.fingerprint[:19]}… against {known['fingerprint'][:19]}…); "
+            "name the right one with --data"
+        )
+    if list(dataset.class_names) != known["class_names"]:
+        raise DataError(
+            f"{dataset.name} has the classes {', '.join(dataset.class_names)}; "
+            f"{run.path} knows {', '.join(known['class_names'])}"
+        )
+    return dataset
+
+
+def _open(dataset: Dataset, split: str, run: Run) -> tuple[np.ndarray, np.ndarray]:
+    if split == "test":
+        if not dataset.has_test:
+            raise DataError(f"{dataset.name} has no test split; take --split val")
+        opened = dataset.open_test()
+    else:
+        recipe_split: tuple[Split, Split] = dataset.carve(
+            run.data["validation_fraction"], run.data["split_seed"]
+        )
+        opened = recipe_split[0 if split == "train" else 1]
+    if not len(opened):
+        raise DataError(f"{dataset.name}: the {split} split of {run.path} is empty")
+    return opened.images, opened.labels
+
+
+def _keep(run: Run, evaluation: Evaluation, images: np.ndarray) -> None:
+    """Store predictions, the images that a report shows, and for the test split the figures."""
+    index, kind = _choose_shown(evaluation, run.result["seed"])
+    run.write_predictions(
+        evaluation.split,
+        logits=evaluation.logits,
+        labels=evaluation.labels,
+        shown_index=index,
+        shown_images=images[index],
+        shown_kind=kind,
+    )
+    if evaluation.split == "test":
+        seconds = {**run.result.get("seconds", {}), "evaluate": evaluation.seconds}
+        run.update_result(**evaluation.to_json(), seconds=seconds)
+
+
+def _choose_shown(evaluation: Evaluation, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Random images, and the wrong ones that the model was surest of."""
+    generator = np.random.Generator(np.random.Philox(key=[seed, 0]))
+    random = generator.permutation(evaluation.n)[:SHOWN]
+    wrong = np.flatnonzero(evaluation.predictions != evaluation.labels)
+    sure = evaluation.probabilities.max(axis=1)[wrong]
+    worst = wrong[np.argsort(-sure, kind="stable")[:SHOWN]]
+    kind = np.array(["random"] * len(random) + ["worst"] * len(worst), dtype="<U6")
+    return np.concatenate([random, worst]), kind
+
+
+def _require_one_of(kind: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UnknownNameError(kind, value, choices)

@@ -1,0 +1,95 @@
+"""Files written so that a kill at any moment leaves the old state or the new one.
+
+A file is written under a temporary name in its own folder, flushed to the disk, then renamed (POSIX
+``rename`` replaces atomically).
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from cifarlab.errors import CifarlabError
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Open a binary file that takes the place of ``path`` when the block ends without an error.
+
+    Raises:
+        CifarlabError: the disk is full, or the folder cannot be written; ``path`` is untouched.
+
+    Example:
+        >>> with replacing(tmp_path / "a.txt") as file:
+        ...     _ = file.write(b"whole or not at all")
+        >>> (tmp_path / "a.txt").read_text()
+        'whole or not at all'
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False
+        ) as file:
+            temporary = Path(file.name)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())  # a temporary file is private; its successor is not
+        os.replace(temporary, path)
+        temporary = None
+        sync_folder(path.parent)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Replace ``path`` by ``content``."""
+    with replacing(path) as file:
+        file.write(content)
+
+
+def write_text(path: str | os.PathLike[str], content: str) -> None:
+    """Replace ``path`` by ``content`` in UTF-8 with Unix line ends."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Replace ``path`` by ``value`` as indented JSON; NaN is refused with ``ValueError``."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries, so that a rename survives a power cut (no such call on Windows)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def cannot_write(path: Path, error: OSError) -> CifarlabError:
+    """The one-line error for a failed write, with what to do about it."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return CifarlabError(
+            f"cannot write {path}: the disk is full; free some space and run the command again"
+        )
+    return CifarlabError(f"cannot write {path}: {error.strerror or error}")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

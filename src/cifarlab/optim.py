@@ -1,0 +1,83 @@
+"""Optimizers and learning-rate schedules, as recipes name them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+from keras.optimizers.schedules import LearningRateSchedule
+
+from cifarlab.recipes import Recipe
+
+# Biases and normalisation parameters are not decayed: shrinking them does not make the function simpler.
+NOT_DECAYED = ["bias", "gamma", "beta"]
+
+
+@keras.saving.register_keras_serializable("cifarlab")
+class Triangle(LearningRateSchedule):
+    """Linear from 0 to the peak, then linear to the last rate (Smith and Topin 2017, arXiv:1708.07120).
+
+    Args:
+        peak: highest learning rate.
+        steps: steps of the whole training.
+        warmup: fraction of `steps` until the peak.
+        final: the last rate as a fraction of `peak`.
+    """
+
+    def __init__(self, peak: float, steps: int, warmup: float, final: float):
+        self.peak, self.steps, self.warmup, self.final = peak, steps, warmup, final
+
+    def __call__(self, step: Any) -> Any:
+        """The learning rate of `step`, counted from 0."""
+        done = (ops.cast(step, "float32") + 1.0) / self.steps
+        rising = done / max(self.warmup, 1.0 / self.steps)
+        falling = 1.0 - (1.0 - self.final) * (done - self.warmup) / (1.0 - self.warmup)
+        return self.peak * ops.minimum(rising, ops.maximum(falling, self.final))
+
+    def get_config(self) -> dict[str, float]:
+        """The constructor's arguments."""
+        return {
+            "peak": self.peak,
+            "steps": self.steps,
+            "warmup": self.warmup,
+            "final": self.final,
+        }
+
+
+def learning_rate(recipe: Recipe, steps: int) -> float | LearningRateSchedule:
+    """A recipe's learning rate over a training of `steps` steps."""
+    peak, final = recipe.learning_rate, recipe.final_rate
+    if recipe.schedule == "exponential":
+        return keras.optimizers.schedules.ExponentialDecay(peak, steps, final)
+    if recipe.schedule == "triangle":
+        return Triangle(peak, steps, recipe.warmup, final)
+    if recipe.schedule == "cosine":
+        warmup = round(recipe.warmup * steps)
+        return keras.optimizers.schedules.CosineDecay(
+            0.0 if warmup else peak,
+            max(1, steps - warmup),
+            alpha=final,
+            warmup_target=peak if warmup else None,
+            warmup_steps=warmup,
+        )
+    return peak
+
+
+def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+    """The optimizer of `recipe` for a training of `steps` steps."""
+    rate = learning_rate(recipe, steps)
+    if recipe.optimizer == "adam":
+        return keras.optimizers.Adam(rate)
+    if recipe.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+    else:
+        optimizer = keras.optimizers.SGD(
+            rate,
+            momentum=recipe.momentum,
+            nesterov=recipe.momentum > 0,
+            weight_decay=recipe.weight_decay or None,
+        )
+    if recipe.weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)
+    return optimizer

@@ -1,0 +1,87 @@
+"""Recipes by name; a recipe's name is the name of its value in one of this package's modules."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from cifarlab.errors import UnknownNameError, UsageError
+from cifarlab.recipes import classic, quick
+from cifarlab.recipes.recipe import (
+    Augmentation,
+    EarlyStopping,
+    Plateau,
+    Recipe,
+    replace_fields,
+)
+
+__all__ = [
+    "Augmentation",
+    "EarlyStopping",
+    "Plateau",
+    "Recipe",
+    "get_recipe",
+    "recipe_names",
+    "replace_fields",
+]
+
+
+def _collect(*families: object) -> Mapping[str, Recipe]:
+    """Every recipe of the given modules by name, in the order of their definition."""
+    recipes: dict[str, Recipe] = {}
+    for family in families:
+        for key, value in vars(family).items():
+            if isinstance(value, Recipe):
+                if key != value.name or key in recipes:
+                    raise ValueError(f"the recipe {key!r} is misnamed or defined twice")
+                recipes[key] = value
+    return recipes
+
+
+_RECIPES = _collect(quick, classic)
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes, the default first.
+
+    Example:
+        >>> recipe_names()[0]
+        'quick'
+    """
+    return list(_RECIPES)
+
+
+def get_recipe(recipe: str | os.PathLike[str] | Recipe) -> Recipe:
+    """A recipe by its name, or from a ``recipe.json`` file or the run folder that holds one.
+
+    Raises:
+        UnknownNameError: there is no such recipe; names the nearest.
+        UsageError: a file that is not a recipe.
+
+    Example:
+        >>> get_recipe("tutorial_cnn").epochs
+        10
+    """
+    if isinstance(recipe, Recipe):
+        return recipe
+    path = Path(recipe)
+    if path.is_dir():
+        path = path / "recipe.json"
+    if path.suffix == ".json":
+        return _read_recipe(path)
+    if str(recipe) not in _RECIPES:
+        raise UnknownNameError("recipe", str(recipe), _RECIPES)
+    return _RECIPES[str(recipe)]
+
+
+def _read_recipe(path: Path) -> Recipe:
+    try:
+        return Recipe.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UsageError(f"cannot read the recipe {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not a recipe: it is not text") from error
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{path} is not a recipe: line {error.lineno} is not JSON") from error

@@ -1,0 +1,98 @@
+"""The recipes of five teaching projects, as their descriptions say them, each as its own value.
+
+Measured figures and the exact commands are in ``records/<name>/``.
+"""
+
+from dataclasses import replace
+
+from cifarlab.recipes.recipe import Augmentation, EarlyStopping, Plateau, Recipe
+
+tutorial_cnn = Recipe(
+    name="tutorial_cnn",
+    summary="The first lesson: three convolutions, two dense layers, Adam, ten epochs",
+    model="tutorial_cnn",
+    epochs=10,
+    batch_size=32,
+)
+
+onehot_cnn = Recipe(
+    name="onehot_cnn",
+    summary="One-hot labels, two convolution blocks, dense with dropout",
+    model="plain_cnn",
+    model_options={"blocks": ((32,), (64,)), "block_dropout": (0.0, 0.0), "dense": (128,)},
+    labels="one-hot",
+    epochs=10,
+    batch_size=64,
+)
+
+# A third block, and two convolutions in the second: what does more depth give?
+onehot_cnn_deeper = replace(
+    onehot_cnn,
+    name="onehot_cnn_deeper",
+    summary="onehot_cnn with three blocks and four convolutions: the effect of depth",
+    model_options={
+        "blocks": ((32,), (64, 64), (128,)),
+        "block_dropout": (0.0, 0.0, 0.0),
+        "dense": (128,),
+    },
+)
+
+# The deeper network fits the training images too well: dropout after each block holds it back.
+onehot_cnn_dropout = replace(
+    onehot_cnn_deeper,
+    name="onehot_cnn_dropout",
+    summary="onehot_cnn_deeper with dropout after each block: the effect of dropout",
+    model_options={**onehot_cnn_deeper.model_options, "block_dropout": (0.1, 0.2, 0.2)},
+)
+
+augmented_cnn = Recipe(
+    name="augmented_cnn",
+    summary="Rotation, shifts and flips; learning-rate schedule; early stopping on validation loss",
+    model="plain_cnn",
+    model_options={
+        "blocks": ((32,), (64, 64), (128, 128)),
+        "block_dropout": (0.0, 0.1, 0.2),
+        "dense": (256,),
+        "dropout": 0.3,
+    },
+    augmentation=Augmentation(flip=True, shift=0.1, rotation=10.0),
+    epochs=24,
+    batch_size=64,
+    schedule="cosine",
+    early_stopping=EarlyStopping(patience=5),
+)
+
+plateau_cnn = Recipe(
+    name="plateau_cnn",
+    summary="Stacked convolutions with dropout; Adam at 0.001, lowered when validation loss stalls",
+    model="plain_cnn",
+    model_options={
+        "blocks": ((32,), (64, 64), (128, 128)),
+        "block_dropout": (0.2, 0.3, 0.4),
+        "dense": (128,),
+        "batch_norm": True,
+    },
+    labels="one-hot",
+    epochs=22,
+    batch_size=64,
+    plateau=Plateau(factor=0.3, patience=2),
+)
+
+regularized_cnn = Recipe(
+    name="regularized_cnn",
+    summary="Augmentation, dropout, L2 and batch norm; rate lowered on plateau; early stopping",
+    model="plain_cnn",
+    model_options={
+        "block_dropout": (0.1, 0.2, 0.3),
+        "dense": (),
+        "batch_norm": True,
+        "l2": 1e-4,
+    },
+    pixels="standard",
+    labels="one-hot",
+    augmentation=Augmentation(flip=True, shift=0.1),
+    epochs=30,
+    batch_size=64,
+    plateau=Plateau(factor=0.3, patience=2),
+    early_stopping=EarlyStopping(patience=6),
+)

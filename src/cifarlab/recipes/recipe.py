@@ -1,0 +1,223 @@
+"""The recipe: everything that decides a training, as one frozen typed value.
+
+A recipe, a seed and a dataset say exactly what will be computed. It imports no Keras, so listing and printing
+recipes is instant. A variant is ``replace(base, name=…, epochs=…)``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from cifarlab.errors import RecipeError, UnknownNameError, UsageError
+
+Value = bool | int | float | str | None | tuple["Value", ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """Random changes of each training image, drawn anew for each image and epoch. All off by default."""
+
+    flip: bool = False  # mirror left and right, half of the images
+    shift: float = 0.0  # up to this fraction of the side, both ways, whole pixels
+    rotation: float = 0.0  # up to this many degrees, both ways
+    zoom: float = 0.0  # scale by a factor in [1 - zoom, 1 + zoom]
+    cutout: int = 0  # side in pixels of one square put to grey (DeVries and Taylor 2017)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plateau:
+    """Lower the learning rate when validation loss stalls (Keras's ``ReduceLROnPlateau``)."""
+
+    factor: float = 0.5
+    patience: int = 3  # epochs
+    minimum: float = 1e-6
+    monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyStopping:
+    """Stop when validation does not improve, with the best epoch's weights (Keras's ``EarlyStopping``)."""
+
+    patience: int = 10  # epochs
+    monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
+    restore_best: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides a training, except the seed and the dataset.
+
+    Example:
+        >>> base = Recipe(name="mine", summary="my first", model="tutorial_cnn", epochs=3)
+        >>> replace(base, batch_size=64).batch_size
+        64
+        >>> Recipe.from_json(base.to_json()) == base
+        True
+    """
+
+    name: str
+    summary: str
+    model: str
+    model_options: Mapping[str, Value] = field(default_factory=dict)
+
+    # the data
+    image_size: int = 32  # pixels a side
+    pixels: Literal["unit", "standard"] = "unit"  # / 255, or zero mean and unit deviation a channel
+    labels: Literal["integer", "one-hot"] = "integer"
+    validation: float = 0.1  # fraction carved from train where the dataset has no validation split
+    augmentation: Augmentation = Augmentation()
+
+    # the optimisation
+    epochs: int = 10
+    batch_size: int = 64
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    learning_rate: float = 1e-3  # the peak of the schedule
+    momentum: float = 0.9  # sgd only, with Nesterov's look-ahead
+    weight_decay: float = 0.0  # decoupled; adamw and sgd; kernels only
+    schedule: Literal["constant", "exponential", "cosine", "triangle"] = "constant"
+    warmup: float = 0.0  # fraction of the training over which the rate rises (cosine, triangle)
+    final_rate: float = 0.01  # last learning rate as a fraction of the peak (all but constant)
+    label_smoothing: float = 0.0  # one-hot only
+    plateau: Plateau | None = None
+    early_stopping: EarlyStopping | None = None
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "model_options", types.MappingProxyType(dict(self.model_options)))
+        for name in ("epochs", "batch_size", "image_size", "learning_rate"):
+            _require(getattr(self, name) > 0, f"{name} must be above 0", getattr(self, name))
+        for name in ("validation", "label_smoothing", "warmup"):
+            _require(0 <= getattr(self, name) < 1, f"{name} must be in [0, 1)", getattr(self, name))
+        _require(
+            not (self.label_smoothing and self.labels == "integer"),
+            'label_smoothing needs labels="one-hot"',
+            self.labels,
+        )
+        _require(
+            not (self.weight_decay and self.optimizer == "adam"),
+            'weight_decay needs optimizer="adamw" or "sgd"',
+            self.optimizer,
+        )
+        _require(
+            not (self.plateau and self.schedule != "constant"),
+            'plateau needs schedule="constant": two schedules cannot both set the learning rate',
+            self.schedule,
+        )
+        watches = self.plateau or self.early_stopping
+        _require(
+            not (watches and self.validation == 0),
+            "plateau and early_stopping watch validation: validation must be above 0",
+            self.validation,
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.model, self.epochs, self.learning_rate))
+
+    def to_json(self) -> dict[str, Any]:
+        """The recipe as JSON-ready values, complete: defaults are written out."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {name: _to_json(value) for name, value in fields.items()}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Recipe:
+        """Read what `to_json` wrote.
+
+        Raises:
+            UnknownNameError: a field that no recipe has.
+            UsageError: a field of the wrong type, or one without which there is no recipe.
+        """
+        return _read(cls, value, "")
+
+
+def replace_fields(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
+    """A recipe with fields replaced by values given as text, as ``--set KEY=VALUE`` gives them.
+
+    Args:
+        recipe: what to start from.
+        settings: field name (dotted inside a group: ``augmentation.flip``) to text. ``none`` switches a
+            group off; ``model_options.NAME`` takes a JSON value.
+
+    Raises:
+        UnknownNameError: no such field; names the nearest.
+        UsageError: the text is not a value of the field's type.
+
+    Example:
+        >>> base = Recipe(name="mine", summary="", model="tutorial_cnn")
+        >>> replace_fields(base, {"epochs": "3", "augmentation.flip": "true"}).augmentation.flip
+        True
+    """
+    from cifarlab.recipes.parse import set_path  # text to values: a concern of its own
+
+    value = recipe.to_json()
+    for key, text in settings.items():
+        set_path(Recipe, value, key, text)
+    return Recipe.from_json(value)
+
+
+def _require(holds: bool, rule: str, received: object) -> None:
+    if not holds:
+        raise RecipeError(f"recipe: {rule}. Received: {received!r}")
+
+
+def _to_json(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _to_json(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_to_json(item) for item in value]
+    return value
+
+
+def field_types(cls: type) -> dict[str, Any]:
+    """Name to type of a recipe's (or a recipe group's) fields."""
+    return typing.get_type_hints(cls)
+
+
+def _read(cls: type, value: Any, prefix: str) -> Any:
+    """Build the dataclass `cls` from JSON, naming the field that does not fit."""
+    if not isinstance(value, Mapping):
+        raise UsageError(f"recipe: {prefix.rstrip('.') or 'it'} must be an object, got {value!r}")
+    hints = field_types(cls)
+    for name in value:
+        if name not in hints:
+            raise UnknownNameError("recipe field", f"{prefix}{name}", [prefix + h for h in hints])
+    for f in dataclasses.fields(cls):
+        required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        if required and f.name not in value:
+            raise UsageError(f"recipe: the field {prefix}{f.name} is missing")
+    return cls(**{n: _convert(hints[n], item, prefix + n) for n, item in value.items()})
+
+
+def _convert(hint: Any, value: Any, name: str) -> Any:
+    """`value` as the type `hint`, or an error that names the field."""
+    options = typing.get_args(hint)
+    if typing.get_origin(hint) is Literal:
+        if value not in options:
+            raise UnknownNameError(f"value of {name}", str(value), [str(o) for o in options])
+        return value
+    if isinstance(hint, types.UnionType):  # a group or None
+        return None if value is None else _convert(options[0], value, name)
+    if dataclasses.is_dataclass(hint):
+        return _read(hint, value, f"{name}.")
+    if typing.get_origin(hint) is not None:  # model_options: checked by the model that takes them
+        if not isinstance(value, Mapping):
+            raise UsageError(f"recipe: {name} must be an object, got {value!r}")
+        return {key: _freeze(item) for key, item in value.items()}
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint or value in (float("inf"), float("-inf")) or value != value:
+        raise UsageError(f"recipe: {name} must be {_KINDS[hint]}, got {value!r}")
+    return value
+
+
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+def _freeze(value: Any) -> Any:
+    return tuple(_freeze(item) for item in value) if isinstance(value, list | tuple) else value

@@ -1,0 +1,91 @@
+"""One self-contained HTML page of a run, or of several runs side by side.
+
+    facts.py       reads a run folder            numbers.py     numbers as people read them
+    context.py     fills the page of one run     comparison.py  fills the page of several
+    sentences.py   the facts in plain words      classes.py     figures by class, confusions
+    gallery.py     test images and their plots   records.py     recipe, data, environment, commands
+    embed.py       pictures inside the page      *.html, *.css  the pages (Jinja2)
+
+A page runs no script and loads nothing: a policy in its head forbids both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from cifarlab.errors import UsageError
+from cifarlab.files import write_text
+from cifarlab.report.comparison import comparison_context
+from cifarlab.report.context import run_context
+from cifarlab.report.facts import read_facts
+from cifarlab.report.gallery import save_plots
+from cifarlab.report.numbers import count
+from cifarlab.run import Run
+
+__all__ = ["write_report"]
+
+
+def write_report(runs: Sequence[Run] | Run, out: str | Path | None = None) -> Path:
+    """Write the report of a run, or one page that sets several side by side.
+
+    It reads the run folders only, never a dataset or a model, and computes nothing that
+    ``result.json`` already says. The plots are also saved as PNG in each run's ``plots`` folder.
+
+    Args:
+        runs: one run or more; a run not evaluated yet gets a report that says so.
+        out: the file to write, or a folder to put it in. By default ``report.html`` in the run's
+            folder; for several runs ``comparison.html`` in the first one's, whose own report stays.
+
+    Returns:
+        The file that was written.
+
+    Raises:
+        UsageError: no run was given.
+        RunError: a run folder is damaged.
+        CifarlabError: the file cannot be written.
+    """
+    runs = [runs] if isinstance(runs, Run) else list(runs)
+    if not runs:
+        raise UsageError("a report needs a run: cifarlab report RUN...")
+    every = [read_facts(run) for run in runs]
+    if len(every) == 1:
+        page = _render("run.html", run_context(every[0]))
+    else:
+        page = _render("comparison.html", comparison_context(every))
+    for facts in every:
+        save_plots(facts)
+    path = _destination(every[0].path, out, "report" if len(every) == 1 else "comparison")
+    write_text(path, page)
+    return path
+
+
+def _destination(folder: Path, out: str | Path | None, name: str) -> Path:
+    if out is None:
+        return folder / f"{name}.html"
+    path = Path(out)
+    return path if path.suffix.lower() in (".html", ".htm") else path / f"{name}.html"
+
+
+def _render(template: str, context: dict[str, Any]) -> str:
+    return _templates().get_template(template).render(context)
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("cifarlab", "report"),
+        autoescape=True,  # class and file names are other people's text
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style, _, _ = templates.loader.get_source(templates, "style.css")  # type: ignore[union-attr]
+    templates.globals["style"] = Markup(style)
+    templates.filters["count_of"] = count
+    return templates

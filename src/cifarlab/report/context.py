@@ -1,0 +1,145 @@
+"""The values that the page of one run is filled with: text, numbers as text, pictures as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from cifarlab import plots
+from cifarlab.metrics import log_losses, mean_interval
+from cifarlab.report import sentences
+from cifarlab.report.embed import figure_svg
+from cifarlab.report.facts import Facts
+from cifarlab.report.gallery import galleries
+from cifarlab.report.numbers import count, duration, interval, number, percent
+
+
+def run_context(facts: Facts) -> dict[str, Any]:
+    """Everything that ``run.html`` shows of one run."""
+    shown = galleries(facts)
+    return {
+        "title": f"{facts.name}: {facts.recipe.get('name', 'a recipe')} on {facts.dataset}",
+        "sections": _sections(facts, shown),
+        "facts": facts,
+        "opening": sentences.opening(facts),
+        "headline": _headline(facts),
+        "key_figures": _key_figures(facts),
+        "unfinished": not facts.result.get("completed", True),
+        "path": records.shown_path(facts.path),
+        "curves": curves(facts),
+        "hero_curve": _curve(facts, "accuracy", "hero", width=5) if facts.history else None,
+        "history": _history_rows(facts),
+        "learning": sentences.learning(facts),
+        "confidence": [*sentences.confidence(facts), *sentences.looks(facts)],
+        "classes": class_rows(facts),
+        "classes_in_words": sentences.classes(facts) if facts.figures else [],
+        "confusion": confusion(facts),
+        "galleries": shown,
+        "model": sentences.model(facts),
+        "phases": sentences.phases(facts),
+        "recipe": records.recipe_rows(facts),
+        "data": records.data_rows(facts),
+        "environment": records.environment_rows(facts),
+        "reproduce": sentences.reproduction(facts),
+        "commands": records.commands(facts),
+    }
+
+
+def _sections(facts: Facts, shown: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Anchor and name of the sections that this run's page has."""
+    evaluated = [("classes", "Classes"), ("confusions", "Confusions")] if facts.figures else []
+    images = [("images", "Images")] if shown else []
+    rest = ["learning", "data", "model", "recipe", "environment"]
+    last = [*((name, name.capitalize()) for name in rest), ("reproduce", "Do it again")]
+    return [("result", "Result"), *evaluated, *images, *last]
+
+
+def curves(facts: Facts) -> dict[str, Markup]:
+    """The three learning curves as SVG, by panel; none before the first epoch."""
+    if not facts.history:
+        return {}
+    return {panel: _curve(facts, panel, panel, width=3.6) for panel in plots.PANELS}
+
+
+def _curve(facts: Facts, panel: str, name: str, width: float) -> Markup:
+    figure = plots.learning_curves(facts.history, facts.result.get("best_epoch"), [panel], width)
+    return figure_svg(figure, name, _described(facts, panel))
+
+
+def _described(facts: Facts, panel: str) -> str:
+    """The curve for those who do not see it: where each line starts and ends."""
+    ends = []
+    for column, look in plots.PANELS[panel].items():
+        values = [row[column] for row in facts.history if row.get(column) is not None]
+        if values:
+            show = percent if panel == "accuracy" else number
+            ends.append(
+                f"{look.get('label', 'it')} goes from {show(values[0])} to {show(values[-1])}"
+            )
+    title = panel.replace("_", " ").capitalize()
+    return f"{title} over {count(len(facts.history), 'epoch')}: {'; '.join(ends) or 'no values'}."
+
+
+def _history_rows(facts: Facts) -> list[dict[str, Any]]:
+    columns = ("seconds", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy")
+    best = facts.result.get("best_epoch")
+    return [
+        {
+            "epoch": count(row["epoch"]),
+            "kept": row["epoch"] == best,
+            "cells": [
+                "–"
+                if row.get(key) is None
+                else percent(row[key])
+                if key.endswith("accuracy")
+                else number(row[key])
+                for key in columns
+            ],
+        }
+        for row in facts.history
+    ]
+
+
+def _headline(facts: Facts) -> dict[str, Any] | None:
+    """The accuracy, its interval, and where both lie between 0 and 100 percent."""
+    if not facts.figures:
+        return None
+    figures, n = facts.figures, facts.figures["n"]
+    low, high = figures["accuracy_ci95"]
+    most = facts.matrix.sum(axis=1).max() / n
+    return {
+        "accuracy": percent(figures["accuracy"], n),
+        "interval": interval((low, high), n),
+        "n": count(n, f"{facts.split} image"),
+        "low": 100 * low,
+        "width": 100 * (high - low),
+        "chance": 100 * float(most),
+    }
+
+
+def _key_figures(facts: Facts) -> list[tuple[str, str, str]]:
+    """Name, value and small print of the figures beside the headline."""
+    result, rows = facts.result, []
+    if facts.figures:
+        loss_range = ""
+        if facts.predictions is not None:
+            _, low, high = mean_interval(
+                log_losses(facts.predictions["logits"], facts.predictions["labels"]).tolist()
+            )
+            loss_range = f"95 %: {low:.3f} to {high:.3f}" if low is not None else ""
+        rows.append((f"{facts.split} loss", number(facts.figures["loss"]), loss_range))
+        rows.append(("calibration error", percent(facts.figures["ece"]), "ECE, 15 bins"))
+    rows.append(("epochs", count(result.get("epochs_run") or len(facts.history)), _best(facts)))
+    if facts.seconds.get("train") is not None:
+        total = duration(sum(facts.seconds.values()))
+        rows.append(("training", duration(facts.seconds["train"]), f"{total} in all"))
+    if result.get("parameters"):
+        rows.append(("parameters", count(result["parameters"]), str(facts.recipe.get("model", ""))))
+    return rows
+
+
+def _best(facts: Facts) -> str:
+    best = facts.result.get("best_epoch")
+    return f"weights kept: epoch {best}" if best is not None else ""

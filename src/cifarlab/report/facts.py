@@ -1,0 +1,119 @@
+"""What a run folder says, gathered once: the only place of the report that reads a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cifarlab import metrics
+from cifarlab.errors import RunError
+from cifarlab.run import Run
+
+FIGURES = ("n", "accuracy", "accuracy_ci95", "loss", "ece", "per_class", "confusion_matrix")
+SPLITS = {"test": "test", "val": "validation", "train": "training"}  # as options -> in words
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A run's files as plain values, and its figures; absent ones are None or empty."""
+
+    path: Path
+    name: str
+    recipe: Mapping[str, Any]
+    data: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    result: Mapping[str, Any]
+    history: Sequence[Mapping[str, Any]]
+    predictions: Mapping[str, NDArray[Any]] | None
+    figures: Mapping[str, Any]  # empty: not evaluated yet
+
+    @property
+    def class_names(self) -> list[str]:
+        """The classes in the order of their labels."""
+        return [str(name) for name in self.data["class_names"]]
+
+    @property
+    def split(self) -> str:
+        """The evaluated split in words: ``"test"``, ``"validation"`` or ``"training"``."""
+        split = str(self.result.get("split") or "test")
+        return SPLITS.get(split, split)
+
+    @property
+    def dataset(self) -> str:
+        """The dataset's name."""
+        return str(self.data.get("name") or self.result.get("dataset") or "unnamed data")
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Images by split."""
+        return self.data.get("counts") or {}
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds by phase, in order, of the phases that were."""
+        recorded = self.result.get("seconds") or {}
+        return {phase: float(value) for phase, value in recorded.items() if value is not None}
+
+    @cached_property
+    def matrix(self) -> NDArray[np.int64]:
+        """The confusion matrix, int64 (C, C), rows true; only where there are figures."""
+        return np.asarray(self.figures["confusion_matrix"], np.int64)
+
+    @cached_property
+    def epochs(self) -> dict[int, Mapping[str, Any]]:
+        """The history by epoch number."""
+        return {int(row["epoch"]): row for row in self.history}
+
+
+def read_facts(run: Run) -> Facts:
+    """Gather a run; one not evaluated, or still in training, has fewer facts.
+
+    Raises:
+        RunError: a file of the run is damaged, or its files do not fit each other.
+    """
+    folder = Path(run.path)
+    if not run.data.get("class_names"):
+        raise RunError(f"{folder / 'data.json'} names no classes; is {folder} a run folder?")
+    result = run.result
+    split = str(result.get("split") or "test")
+    evaluated = (folder / f"predictions-{split}.npz").exists()
+    predictions = run.predictions(split) if evaluated else None
+    return Facts(
+        path=folder,
+        name=run.name,
+        recipe=run.recipe,
+        data=run.data,
+        environment=run.environment,
+        result=result,
+        history=run.history,
+        predictions=predictions,
+        figures=_figures(folder, result, predictions, run.data["class_names"]),
+    )
+
+
+def _figures(
+    folder: Path,
+    result: Mapping[str, Any],
+    predictions: Mapping[str, NDArray[Any]] | None,
+    class_names: Sequence[str],
+) -> dict[str, Any]:
+    """What `result.json` says; what it lacks is computed as `evaluate` computes it."""
+    stated = {key: result[key] for key in FIGURES if result.get(key) is not None}
+    if len(stated) == len(FIGURES):
+        return stated
+    if predictions is not None:
+        computed = metrics.summarize(predictions["logits"], predictions["labels"], class_names)
+        return computed | stated
+    if "accuracy" in stated:
+        lacking = ", ".join(key for key in FIGURES if key not in stated)
+        raise RunError(
+            f"{folder / 'result.json'} has an accuracy but not {lacking}; "
+            f"run cifarlab evaluate {folder} again"
+        )
+    return {}

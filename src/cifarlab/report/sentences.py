@@ -1,0 +1,241 @@
+"""The facts in plain words; every sentence is built from this run's figures, none is canned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cifarlab.metrics import softmax
+from cifarlab.report.facts import Facts
+from cifarlab.report.numbers import count, duration, listed, number, percent, points
+
+PHASES = {
+    "setup": "set-up",
+    "compile": "compilation",
+    "train": "training",
+    "evaluate": "evaluation",
+}
+
+
+class Confusion(NamedTuple):
+    """One off-diagonal cell of the confusion matrix."""
+
+    true: str
+    predicted: str
+    times: int
+    support: int
+
+
+def opening(facts: Facts) -> list[str]:
+    """The first screen: what was trained on what, how good it is, where it is strong and weak."""
+    sentences = [_training(facts)]
+    if not facts.figures:
+        return [*sentences, *_unevaluated(facts)]
+    return [*sentences, _goodness(facts), *_extremes(facts)]
+
+
+def _training(facts: Facts) -> str:
+    recipe, result, counts = facts.recipe, facts.result, facts.counts
+    epochs = result.get("epochs_run") or len(facts.history)
+    name, model = recipe.get("name", facts.name), recipe.get("model", "a model")
+    if model == name:
+        model = "its model"
+    if result.get("parameters"):
+        model += f", {count(result['parameters'], 'parameter')},"
+    sentence = f"The recipe {name} trained {model} on {count(counts.get('train'), 'image')} of "
+    sentence += f"{facts.dataset} in {len(facts.class_names)} classes for {count(epochs, 'epoch')}"
+    if facts.seconds.get("train"):
+        sentence += f", which took {duration(facts.seconds['train'])}"
+    return sentence + "."
+
+
+def _unevaluated(facts: Facts) -> list[str]:
+    sentences = [
+        "It has not been evaluated on test images yet, so nothing here says how good it is."
+    ]
+    measured = [row for row in facts.history if row.get("val_accuracy") is not None]
+    if measured:
+        best = max(measured, key=lambda row: row["val_accuracy"])
+        sentences.append(
+            f"Of its {count(facts.counts.get('validation'), 'validation image')} it had "
+            f"{percent(best['val_accuracy'])} right in epoch {int(best['epoch'])}, the best of "
+            f"{len(measured)}; a best of several flatters."
+        )
+    return sentences
+
+
+def _goodness(facts: Facts) -> str:
+    figures = facts.figures
+    n = figures["n"]
+    right, most = int(np.trace(facts.matrix)), facts.matrix.sum(axis=1).max()
+    images = count(n, f"{facts.split} image")
+    return (
+        f"It names {count(right)} of {images} right, where always answering the most frequent "
+        f"class would have {percent(most / n)} right."
+    )
+
+
+def _extremes(facts: Facts) -> list[str]:
+    ranking = ranked(facts)
+    if len(ranking) < 2 or ranking[0][1]["f1"] == ranking[-1][1]["f1"]:
+        return []
+    (best, strong), (worst, weak) = ranking[0], ranking[-1]
+    sentence = (
+        f"It is strongest on {best}, of which it finds {percent(strong['recall'])}, and weakest on "
+        f"{worst}, of which it finds {percent(weak['recall'])}"
+    )
+    pairs = confusions(facts, 1)
+    if pairs:
+        sentence += (
+            f"; its most frequent mistake is {pairs[0].true} taken for {pairs[0].predicted} "
+            f"({count(pairs[0].times)} of {count(pairs[0].support)})"
+        )
+    return [sentence + "."]
+
+
+def ranked(facts: Facts) -> list[tuple[str, Mapping[str, float]]]:
+    """Classes that have test images, best F1 first."""
+    present = [item for item in facts.figures["per_class"].items() if item[1]["support"]]
+    return sorted(present, key=lambda item: -item[1]["f1"])
+
+
+def confusions(facts: Facts, most: int) -> list[Confusion]:
+    """The most frequent mistakes, at most so many, the most frequent first."""
+    wrong = facts.matrix.copy()
+    np.fill_diagonal(wrong, 0)
+    names, support = facts.class_names, facts.matrix.sum(axis=1)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+    cells = [divmod(int(cell), len(names)) for cell in order]
+    return [
+        Confusion(names[i], names[j], int(wrong[i, j]), int(support[i]))
+        for i, j in cells
+        if wrong[i, j]
+    ]
+
+
+def classes(facts: Facts) -> list[str]:
+    """Which classes are strong and which weak, and whether that can be told apart."""
+    ranking = ranked(facts)
+    few = min(3, len(ranking) // 2)
+    if not few:
+        return []
+    sentences = [
+        f"Strongest by F1: {_with_f1(ranking[:few])}.",
+        f"Weakest: {_with_f1(ranking[: -few - 1 : -1])}.",
+    ]
+    never = [name for name, figures in ranking if not figures["recall"]]
+    if never:
+        sentences.append(f"It never finds {listed(never)}.")
+    absent = sorted(set(facts.figures["per_class"]) - {name for name, _ in ranking})
+    if absent:
+        sentences.append(f"There are no {facts.split} images of {listed(absent)}.")
+    return sentences
+
+
+def _with_f1(ranking: Sequence[tuple[str, Mapping[str, float]]]) -> str:
+    return listed([f"{name} ({percent(figures['f1'])})" for name, figures in ranking])
+
+
+def confidence(facts: Facts) -> list[str]:
+    """Whether the probabilities can be taken at their word."""
+    if facts.predictions is None or not facts.figures:
+        return []
+    mean = float(softmax(facts.predictions["logits"]).max(axis=1).mean())
+    gap = mean - facts.figures["accuracy"]
+    verdict = "as sure as it may be, within half a point"
+    if abs(gap) >= 0.005:
+        verdict = f"too {'sure' if gap > 0 else 'modest'} by {points(gap)}"
+    n = facts.figures["n"]
+    right, sure = percent(facts.figures["accuracy"], n), percent(mean, n)
+    return [f"On average it is {sure} sure of its answers, and {right} are right: {verdict}."]
+
+
+def looks(facts: Facts) -> list[str]:
+    """How often test was opened: a figure chosen among many looks is worth less."""
+    times = facts.result.get("test_looks")
+    if not times or facts.split != "test":
+        return []
+    if times == 1:
+        return ["The test images were opened once for this run."]
+    warning = "if a choice was made between those looks, the figure is a little too good"
+    return [f"The test images were opened {times} times for this run; {warning}."]
+
+
+def learning(facts: Facts) -> list[str]:
+    """What the curves show."""
+    if not facts.history:
+        return ["No epoch has been completed."]
+    sentences = _progress(facts)
+    last = facts.history[-1]
+    if last.get("val_accuracy") is not None and last.get("accuracy") is not None:
+        gap = last["accuracy"] - last["val_accuracy"]
+        side = "above" if gap >= 0 else "below"
+        sentences.append(
+            f"In the last epoch training accuracy, {percent(last['accuracy'])}, is {points(gap)} "
+            f"{side} validation accuracy, {percent(last['val_accuracy'])}."
+        )
+    if facts.result.get("stopped_early"):
+        sentences.append(
+            f"It stopped early, after {count(len(facts.history), 'epoch')} of "
+            f"{count(facts.recipe.get('epochs'))}."
+        )
+    rates = [row["learning_rate"] for row in facts.history if row.get("learning_rate") is not None]
+    if rates and min(rates) == max(rates):
+        sentences.append(f"The learning rate stayed at {number(rates[0])}.")
+    elif rates:
+        sentences.append(
+            f"The learning rate moved between {number(max(rates))} and {number(min(rates))}."
+        )
+    return sentences
+
+
+def _progress(facts: Facts) -> list[str]:
+    kind, column = "Validation", "val_accuracy"
+    measured = [row for row in facts.history if row.get(column) is not None]
+    if not measured:
+        kind, column, measured = "Training", "accuracy", list(facts.history)
+    first, best = measured[0], facts.epochs.get(int(facts.result.get("best_epoch") or 0))
+    if best is None or best.get(column) is None or best is first:
+        return [f"{kind} accuracy ended at {percent(measured[-1].get(column))}."]
+    start = f"{percent(first[column])} in epoch {int(first['epoch'])}"
+    end = f"{percent(best[column])} in epoch {int(best['epoch'])}, whose weights were kept"
+    return [f"{kind} accuracy went from {start} to {end}."]
+
+
+def model(facts: Facts) -> list[str]:
+    """How large the model is, and when it says that an image is none of the classes."""
+    sentences, result = [], facts.result
+    if result.get("parameters"):
+        name = facts.recipe.get("model", "The model")
+        sentences.append(f"{name} has {count(result['parameters'], 'parameter')}.")
+    if result.get("known_threshold"):
+        below = percent(result["known_threshold"])
+        sentences.append(
+            f"An image whose best class is less than {below} probable counts as unknown."
+        )
+    return sentences or ["The model is not recorded yet: its training has not finished."]
+
+
+def reproduction(facts: Facts) -> str:
+    """What it takes to get the same figures again."""
+    threads = facts.environment.get("threads")
+    same = f" and {count(threads, 'thread')}" if threads else ""
+    return (
+        f"The same data, software, kind of processor{same} give the same bits; elsewhere figures "
+        "differ as they do between seeds."
+    )
+
+
+def phases(facts: Facts) -> list[dict[str, Any]]:
+    """Seconds by phase, with each one's share of the whole."""
+    total = sum(facts.seconds.values())
+    return [
+        {
+            "name": PHASES.get(name, name),
+            "time": duration(seconds),
+            "share": seconds / total if total else 0.0,
+        }
+        for name, seconds in facts.seconds.items()
+    ]

@@ -1,0 +1,336 @@
+"""Training: a dataset and a recipe in, a run folder out."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from cifarlab import backend
+from cifarlab.augment import Augment
+from cifarlab.data import Dataset, Split, load_dataset, one_hot
+from cifarlab.engine import Display, Loop, Program, forward, predict_logits
+from cifarlab.errors import DataError, Interrupted, MissingExtraError, RunError, UsageError
+from cifarlab.metrics import accuracy, log_loss, softmax
+from cifarlab.models import create_model
+from cifarlab.optim import make_optimizer
+from cifarlab.recipes import Recipe, get_recipe
+from cifarlab.run import Run
+
+# The validation split does not change with the seed, so that runs with several seeds can be compared on it.
+SPLIT_SEED = 0
+# `predict` calls an image unknown when its top probability is below that of this fraction of validation images.
+UNKNOWN_FRACTION = 0.05
+
+
+def train(
+    data: Dataset | str | Path = "cifar10",
+    recipe: Recipe | str | Path = "quick",
+    *,
+    seed: int = 0,
+    epochs: int | None = None,
+    validation: float | None = None,
+    out: str | Path | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    display: Display | None = None,
+    tensorboard: bool = False,
+) -> Run:
+    """Train a classifier.
+
+    Args:
+        data: a `Dataset` or what `load_dataset` takes.
+        recipe: a `Recipe`, its name, or a recipe.json.
+        seed: of everything random; 0 or more.
+        epochs, validation: in place of the recipe's own.
+        out: the run folder to make; ``runs/<recipe>-<number>`` by default.
+        callbacks: further Keras callbacks.
+        display: is told how it goes.
+        tensorboard: write logs for TensorBoard into the run's folder ``tensorboard``.
+
+    Returns:
+        the run; its test split is untouched until `evaluate`.
+
+    Raises:
+        DataError: the data cannot be read, or is unfit for the recipe.
+        UsageError: the recipe does not exist or does not fit.
+        RunError: `out` exists.
+        TrainingError: the loss was not finite.
+        Interrupted: by SIGINT or SIGTERM; `resume` goes on.
+
+    Example:
+        >>> run = train("digits", "debug", epochs=1, out=tmp_path / "run")
+        >>> len(run.history)
+        1
+    """
+    if seed < 0:
+        raise UsageError(f"seed must be 0 or more. Received: {seed}")
+    recipe = get_recipe(recipe)
+    changes = {"epochs": epochs, "validation": validation}
+    recipe = replace(recipe, **{k: v for k, v in changes.items() if v is not None})
+    if not isinstance(data, Dataset):
+        data = load_dataset(data, image_size=recipe.image_size)
+    run = Run.create(
+        out,
+        recipe=recipe.to_json(),
+        data=describe_data(data, recipe),
+        environment=backend.environment(recipe.precision),
+        seed=seed,
+        tensorboard=tensorboard,
+    )
+    return _fit(run, data, callbacks, display)
+
+
+def resume(
+    run: Run | str | Path,
+    *,
+    data: Dataset | str | Path | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    display: Display | None = None,
+) -> Run:
+    """Go on with a training that was interrupted, to the same bits as if it had not been.
+
+    Args:
+        run: its folder.
+        data: where its dataset is now, if it moved.
+        callbacks: the same further callbacks that `train` was given.
+        display: is told how it goes.
+
+    Raises:
+        RunError: data, software or hardware differ from the run's in a way that changes its bits; names it.
+    """
+    run = run if isinstance(run, Run) else Run(run)
+    recipe = Recipe.from_json(run.recipe)
+    if not isinstance(data, Dataset):
+        data = load_dataset(data or run.data["source"], image_size=recipe.image_size)
+    now = {"fingerprint": data.fingerprint, **backend.environment(recipe.precision)}
+    then = {"fingerprint": run.data["fingerprint"], **run.environment}
+    for key in ("fingerprint", "backend", "device", "precision", "threads"):
+        _require_same(run, key, then.get(key), now[key])
+    for package in sorted({*then["versions"], *now["versions"]}):
+        versions = [side["versions"].get(package, "none") for side in (then, now)]
+        _require_same(run, f"version of {package}", *versions)
+    if run.result["completed"]:
+        return run
+    return _fit(run, data, callbacks, display)
+
+
+def _fit(
+    run: Run,
+    data: Dataset,
+    callbacks: Sequence[keras.callbacks.Callback],
+    display: Display | None,
+) -> Run:
+    """Data, model, optimizer, compile, fit, save."""
+    began = time.perf_counter()
+    recipe, seed = Recipe.from_json(run.recipe), run.result["seed"]
+    training, validation = data.carve(recipe.validation, run.data["split_seed"])
+    batch_size = min(recipe.batch_size, len(training))
+    steps = -(-len(training) // batch_size)
+
+    keras.utils.set_random_seed(seed)
+    description = describe_model(recipe, data, run.data["preprocessing"])
+    model = create_model(**description)
+    loss = make_loss(recipe)
+    optimizer = make_optimizer(recipe, steps * recipe.epochs)
+    # XLA makes TensorFlow slower on a CPU; this choice is only for those who call `fit` on the model.
+    model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=False)
+
+    one_hot_labels = recipe.labels == "one-hot"
+    program = Program(
+        model=model,
+        augment=Augment(recipe.augmentation),
+        loss=loss,
+        images=training.images,
+        labels=one_hot(training.labels, data.num_classes) if one_hot_labels else training.labels,
+        batch_size=batch_size,
+        precision=backend.resolve_precision(recipe.precision),
+    )
+    own = make_callbacks(recipe)
+    if run.result["tensorboard"]:
+        own.append(_tensorboard(run))
+    loop = Loop(
+        program=program,
+        seed=seed,
+        epochs=recipe.epochs,
+        validate=_validator(model, validation) if len(validation) else None,
+        callbacks=[*own, *callbacks],
+        checkpoint=run.path / "checkpoint.safetensors",
+        on_epoch=run.write_history,
+        display=display,
+    )
+    if display:
+        what = f"{recipe.name} on {data.name}, {len(training):,} images, seed {seed}: {run.path}"
+        display.begin(what, recipe.epochs, program.steps)
+    setup = time.perf_counter() - began
+    try:
+        progress = loop.run()
+    except Interrupted as error:
+        how = f"{error}; go on with: cifarlab train --resume {run.path}"
+        raise Interrupted(how, error.signum) from None
+
+    run.save_model(model, description)
+    run.update_result(
+        **summarize(progress.history, recipe, own),
+        known_threshold=_known_threshold(model, validation),
+        parameters=model.count_params(),
+        model_summary=_model_summary(model),
+        backend=run.environment["backend"],
+        precision=program.precision,
+        seconds={"setup": setup, **loop.seconds},
+        completed=True,
+    )
+    return run
+
+
+def describe_data(data: Dataset, recipe: Recipe) -> dict[str, Any]:
+    """What data.json holds: the dataset, its split, and what was measured on the training images."""
+    training, validation = data.carve(recipe.validation, SPLIT_SEED)
+    if len(training) == 0:
+        raise DataError(f"{data.name}: no training image is left beside validation")
+    if data.image_size != recipe.image_size:
+        raise DataError(
+            f"{data.name} was loaded at {data.image_size} pixels and the recipe wants "
+            f"{recipe.image_size}: load_dataset(…, image_size={recipe.image_size})"
+        )
+    mean, std = (0.0,) * 3, (255.0,) * 3
+    if recipe.pixels == "standard":
+        mean, std = channel_statistics(training.images)
+    return {
+        "name": data.name,
+        "source": data.source,
+        "fingerprint": data.fingerprint,
+        "class_names": list(data.class_names),
+        "image_size": data.image_size,
+        "fit": data.fit,
+        "validation_fraction": recipe.validation,
+        "split_seed": SPLIT_SEED,
+        "counts": {
+            "train": len(training),
+            "validation": len(validation),
+            "test": data.test_size,
+        },
+        "preprocessing": {"pixels": recipe.pixels, "mean": mean, "std": std},
+    }
+
+
+def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel of uint8 (N, H, W, 3), on the scale of 0 to 255.
+
+    Computed from counts of the 256 values, which is exact. A constant channel gets a deviation of 1.
+
+    Example:
+        >>> channel_statistics(np.full((1, 2, 2, 3), 7, "uint8"))
+        ((7.0, 7.0, 7.0), (1.0, 1.0, 1.0))
+    """
+    values = np.arange(256.0)
+    means, deviations = [], []
+    for channel in range(images.shape[-1]):
+        share = np.bincount(images[..., channel].ravel(), minlength=256) / images[..., 0].size
+        mean = float(share @ values)
+        means.append(mean)
+        deviations.append(float(np.sqrt(share @ (values - mean) ** 2)) or 1.0)
+    return tuple(means), tuple(deviations)
+
+
+def describe_model(recipe: Recipe, data: Dataset, preprocessing: dict[str, Any]) -> dict[str, Any]:
+    """The arguments with which `create_model` builds a recipe's model."""
+    return {
+        "name": recipe.model,
+        "num_classes": data.num_classes,
+        "image_size": recipe.image_size,
+        "mean": tuple(preprocessing["mean"]),
+        "std": tuple(preprocessing["std"]),
+        **recipe.model_options,
+    }
+
+
+def make_loss(recipe: Recipe) -> keras.losses.Loss:
+    """Cross-entropy from logits, for one-hot or integer labels."""
+    if recipe.labels == "one-hot":
+        return keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=recipe.label_smoothing
+        )
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def make_callbacks(recipe: Recipe) -> list[keras.callbacks.Callback]:
+    """Keras's own callbacks for what a recipe asks of them."""
+    callbacks: list[keras.callbacks.Callback] = []
+    if plateau := recipe.plateau:
+        callbacks.append(
+            keras.callbacks.ReduceLROnPlateau(
+                plateau.monitor,
+                factor=plateau.factor,
+                patience=plateau.patience,
+                min_lr=plateau.minimum,
+                min_delta=0.0,
+            )
+        )
+    if stopping := recipe.early_stopping:
+        callbacks.append(
+            keras.callbacks.EarlyStopping(
+                stopping.monitor,
+                patience=stopping.patience,
+                restore_best_weights=stopping.restore_best,
+            )
+        )
+    return callbacks
+
+
+def _tensorboard(run: Run) -> keras.callbacks.Callback:
+    if importlib.util.find_spec("tensorboard") is None:
+        raise MissingExtraError("TensorBoard", "track")
+    return keras.callbacks.TensorBoard(run.path / "tensorboard", write_graph=False)
+
+
+def summarize(
+    history: list[dict[str, Any]], recipe: Recipe, callbacks: list[keras.callbacks.Callback]
+) -> dict[str, Any]:
+    """How long it went and which epoch's weights were kept, counted from 1."""
+    stopping = next((c for c in callbacks if isinstance(c, keras.callbacks.EarlyStopping)), None)
+    kept = len(history)
+    if stopping and stopping.restore_best_weights:
+        kept = stopping.best_epoch + 1
+    return {
+        "epochs_run": len(history),
+        "best_epoch": kept,
+        "stopped_early": len(history) < recipe.epochs,
+    }
+
+
+def _validator(model: keras.Model, validation: Split) -> Any:
+    call = forward(model)
+
+    def validate() -> tuple[float, float]:
+        logits = predict_logits(call, validation.images)
+        return log_loss(logits, validation.labels), accuracy(logits, validation.labels)
+
+    return validate
+
+
+def _known_threshold(model: keras.Model, validation: Split) -> float:
+    """The top probability that all but `UNKNOWN_FRACTION` of the validation images reach; 0 without any."""
+    if not len(validation):
+        return 0.0
+    probabilities = softmax(predict_logits(forward(model), validation.images))
+    return float(np.quantile(probabilities.max(axis=1), UNKNOWN_FRACTION))
+
+
+def _model_summary(model: keras.Model) -> str:
+    lines: list[str] = []
+    model.summary(print_fn=lambda line, **_: lines.append(line), line_length=80)
+    return "\n".join(lines)
+
+
+def _require_same(run: Run, what: str, then: object, now: object) -> None:
+    if then != now:
+        raise RunError(
+            f"{run.path} cannot go on to the same bits: its {what} is {then}, here it is {now}; "
+            "resume where they agree, or train anew"
+        )

@@ -1,0 +1,100 @@
+"""Files are replaced whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cifarlab import files
+from cifarlab.errors import CifarlabError
+
+
+def test_writes_and_replaces(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.txt"
+    files.write_text(path, "one\n")
+    files.write_text(path, "two\n")
+    assert path.read_bytes() == b"two\n"
+    assert os.listdir(path.parent) == ["a.txt"]
+
+
+def test_an_error_in_the_block_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    files.write_text(path, "old")
+    with contextlib.suppress(RuntimeError), files.replacing(path) as file:
+        file.write(b"half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_full_disk_is_one_line_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.txt"
+    files.write_text(path, "old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(CifarlabError, match=r"a\.txt: the disk is full; free some space"):
+        files.write_text(path, "new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_folder_that_is_a_file_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CifarlabError, match="cannot write"):
+        files.write_text(tmp_path / "file" / "a.txt", "x")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+def test_others_may_read_what_the_umask_allows(tmp_path: Path) -> None:
+    old = os.umask(0o022)
+    try:
+        files.write_text(tmp_path / "a.txt", "x")
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o644
+
+
+def test_json_is_text_that_reads_back_and_refuses_nan(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    files.write_json(path, {"name": "Käfer", "n": 3})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"name": "Käfer", "n": 3}
+    assert path.read_text(encoding="utf-8").endswith("}\n")
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write_json(path, {"loss": float("nan")})
+    assert json.loads(path.read_text(encoding="utf-8"))["n"] == 3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
+def test_a_kill_at_any_moment_leaves_one_whole_version(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    program = (
+        "import itertools, sys; from cifarlab.files import write_text\n"
+        "for i in itertools.count(): write_text(sys.argv[1], str(i % 10) * 200_000)"
+    )
+    for attempt in range(5):
+        path.unlink(missing_ok=True)
+        process = subprocess.Popen([sys.executable, "-c", program, str(path)])
+        deadline = time.monotonic() + 20
+        while not path.exists() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        time.sleep(0.003 * attempt)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        content = path.read_text()
+        assert len(content) == 200_000
+        assert len(set(content)) == 1
