@@ -77,7 +77,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tiny_dataset(tiny_folder: Path):
-    """The `Dataset` of `tiny_folder`: 128 training images, 32 test images, four classes."""
+    """The `Dataset` of `tiny_folder`, of the size that the recipe ``debug`` wants."""
     from cifarlab.data import load_dataset
 
-    return load_dataset(tiny_folder, image_size=8)
+    return load_dataset(tiny_folder, image_size=16)

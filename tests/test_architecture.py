@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import doctest
 import functools
+import os
 import re
 import statistics
 import subprocess
@@ -128,15 +129,19 @@ def test_start_up_is_quick_and_loads_nothing_heavy(words: str) -> None:
         "except SystemExit as end: assert not end.code, end.code\n"
         "print(*sys.modules)"
     )
-    fastest = float("inf")
-    for _ in range(6):  # the best of several: other programs on the machine only ever slow it
-        start = time.perf_counter()
+    seconds = []
+    for _ in range(5):  # the best of several: other programs on the machine only ever slow it
+        before, start = os.times(), time.perf_counter()
         loaded = run_python(program, *words.split()).splitlines()[-1].split()
-        fastest = min(fastest, time.perf_counter() - start)
-        if fastest <= HELP_SECONDS:
+        after = os.times()
+        used = after.children_user + after.children_system
+        used -= before.children_user + before.children_system
+        # The processor's time, which waiting for its turn does not lengthen, where it is told.
+        seconds.append(used or time.perf_counter() - start)
+        if seconds[-1] <= HELP_SECONDS:
             break
     assert not HEAVY & {name.partition(".")[0] for name in loaded}
-    assert fastest <= HELP_SECONDS
+    assert min(seconds) <= HELP_SECONDS
 
 
 def test_importing_the_package_imports_only_itself() -> None:

@@ -188,6 +188,12 @@ def test_an_archive_of_something_else_is_refused(tmp_path: Path) -> None:
         load_dataset(write_archive(tmp_path / "a.tar.gz", {"train": b"", "test": b""}))
 
 
+@pytest.mark.filterwarnings("error")
+def test_python_2_batches_are_read_without_a_warning_of_numpy(tmp_path: Path) -> None:
+    files = {batch: python2_batch(rows) for batch, rows in RECORDS.items()}
+    assert_is_records(load_dataset(write_folder(tmp_path / "a", files)))
+
+
 class Runs:
     """A pickle of this makes a file when it is loaded."""
 
@@ -215,6 +221,7 @@ def test_a_pickle_that_runs_code_runs_none(tmp_path: Path, file: str, protocol: 
         (b"\x80\x02}q", "is damaged"),
         (b"not a pickle", "is damaged"),
         (pickle.dumps([1, 2]), "holds no mapping"),
+        (pickle.dumps({"data": np.zeros((1, 3072)), "labels": [1]}), "is damaged"),
         (pickle.dumps({"labels": [1]}), "has no uint8 array 'data'"),
         (pickle.dumps({"data": np.zeros((1, 3071), np.uint8), "labels": [1]}), "3071 bytes"),
         (
@@ -229,8 +236,12 @@ def test_a_pickle_that_runs_code_runs_none(tmp_path: Path, file: str, protocol: 
             pickle.dumps({"data": np.zeros((1, 3072), np.uint8), "labels": ["1"]}),
             "labels other than",
         ),
-        (pickle.dumps({"data": np.array([[{}]]), "labels": [1]}), "has no uint8 array"),
+        (pickle.dumps({"data": np.array([[{}]]), "labels": [1]}), "is damaged"),
         (b"\x80\x02cnumpy\nndarray\n(J\xff\xff\xff\x7fJ\xff\xff\xff\x7ft\x85R.", "is damaged"),
+        (b"\x80\x02cnumpy\ndtype\n(U\x01OtR.", "is damaged"),
+        (b"\x80\x02}r\xff\xff\xff\x3f.", "instruction LONG_BINPUT '1073741823'"),
+        (b"(ios\nsystem\n.", "instruction INST 'os system'"),
+        (b"\x80\x02\x82\x01.", "instruction EXT1"),
     ],
 )
 def test_a_damaged_pickle_is_named(tmp_path: Path, content: bytes, message: str) -> None:

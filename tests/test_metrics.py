@@ -113,6 +113,13 @@ def test_calibration_error_by_hand():
     assert metrics.expected_calibration_error(logits, labels, bins=2) == pytest.approx(0.25 / 4)
 
 
+def test_calibration_bins_include_their_upper_edge():
+    # Two bins: probability 1/2 (right) falls in (0, 1/2], 3/4 (wrong) in (1/2, 1].
+    logits, labels = [[0.0, 0.0], [math.log(3), 0.0]], [0, 1]
+    error = metrics.expected_calibration_error(logits, labels, bins=2)
+    assert error == pytest.approx((0.5 + 0.75) / 2)
+
+
 def test_calibration_error_is_zero_for_the_sure_and_right_and_one_for_the_sure_and_wrong():
     logits = np.array([[900.0, 0.0], [0.0, 900.0]])
     assert metrics.expected_calibration_error(logits, [0, 1]) == 0

@@ -1,8 +1,8 @@
 """Random changes of training images, inside the compiled step.
 
-Each operation takes a batch of pixels in [0, 255] of shape (N, S, S, 3) and a `keras.random.SeedGenerator`, and
-draws for every image on its own. The engine sets the generator's state from (seed, epoch, step), so the same
-step of the same training always sees the same images.
+Each operation takes a batch of pixels in [0, 255] of shape (N, S, S, 3) and a
+`keras.random.SeedGenerator`, and draws for every image on its own. The engine sets the generator's
+state from (seed, epoch, step), so the same step of the same training always sees the same images.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ def random_flip(images: Any, seed: random.SeedGenerator) -> Any:
 
 
 def random_shift(images: Any, pixels: int, seed: random.SeedGenerator) -> Any:
-    """Move by up to `pixels` both ways, whole pixels; what enters is the reflection of what is there.
+    """Move by up to `pixels` both ways, whole pixels; what enters is the reflection of what is
+    there.
 
     Padding by reflection and cropping at random (He et al. 2015 pad with zeros), as one gather.
     """
@@ -62,12 +63,19 @@ def random_affine(
     transform = ops.stack([cos, -sin, x0, sin, cos, y0, zero, zero], axis=1)  # (N, 8)
     images = ops.cast(images, "float32")
     return ops.image.affine_transform(
-        images, transform, interpolation="bilinear", fill_mode="reflect", data_format="channels_last"
+        images,
+        transform,
+        interpolation="bilinear",
+        fill_mode="reflect",
+        data_format="channels_last",
     )
 
 
 def cutout(images: Any, side: int, seed: random.SeedGenerator) -> Any:
-    """Put one square of `side` pixels, centred anywhere, to mid grey (DeVries and Taylor 2017, arXiv:1708.04552)."""
+    """Put one square of `side` pixels, centred anywhere, to mid grey.
+
+    Reference: DeVries and Taylor 2017, "Cutout", arXiv:1708.04552.
+    """
     n, size = ops.shape(images)[0], images.shape[1]
     centre = random.randint((2, n, 1, 1), 0, size, dtype="int32", seed=seed)
     grid = ops.arange(size, dtype="int32")
@@ -80,7 +88,8 @@ def cutout(images: Any, side: int, seed: random.SeedGenerator) -> Any:
 
 
 class Augment(keras.layers.Layer):
-    """A recipe's augmentation as one layer: uint8 (N, S, S, 3) in, float32 (N, S, S, 3) in [0, 255] out.
+    """A recipe's augmentation as one layer: uint8 (N, S, S, 3) in, float32 (N, S, S, 3) in [0,
+    255] out.
 
     Args:
         augmentation: which operations, and how strong.
@@ -96,6 +105,7 @@ class Augment(keras.layers.Layer):
         super().__init__(trainable=False, name="augment")
         self.augmentation = augmentation
         self.seed_generator = random.SeedGenerator(0)  # the engine sets its state at every step
+        self.built = True  # it has no weights to wait for
 
     def call(self, images: Any) -> Any:
         """Draw and apply, geometry first."""

@@ -1,16 +1,18 @@
 """The backend, device and precision, chosen before Keras loads; and the record of what was there.
 
-Keras reads ``KERAS_BACKEND`` once, when it is first imported. So `configure` comes first, and every function
-here that can answer without Keras does so.
+Keras reads ``KERAS_BACKEND`` once, when it is first imported. So `configure` comes first, and
+every function here that can answer without Keras does so.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import importlib.util
 import os
 import platform
 import sys
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,29 @@ def configure(name: str | None = None) -> str:
     return name
 
 
+def load(name: str | None = None) -> str:
+    """Choose the backend as `configure` does, and load it without its notices; return its name.
+
+    TensorFlow's C++ writes lines about its build to the standard error while it loads, past every
+    setting of its log level. They are kept aside and shown only if loading fails.
+    """
+    name = configure(name)
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as aside:
+        descriptor = os.dup(2)
+        os.dup2(aside.fileno(), 2)
+        try:
+            importlib.import_module("keras")
+        except BaseException:
+            aside.seek(0)
+            os.write(descriptor, aside.read())
+            raise
+        finally:
+            os.dup2(descriptor, 2)
+            os.close(descriptor)
+    return name
+
+
 def _loaded_backend() -> str | None:
     keras = sys.modules.get("keras")
     return keras.backend.backend() if keras is not None else None
@@ -62,8 +87,8 @@ def _loaded_backend() -> str | None:
 def resolve_precision(precision: str = "auto") -> str:
     """The precision of the training step's matrix products: ``"float32"`` or ``"bfloat16"``.
 
-    ``"auto"`` is bfloat16 where the hardware computes in it, else float32. Weights, normalisation statistics,
-    losses and every evaluation are float32 in any case.
+    ``"auto"`` is bfloat16 where the hardware computes in it, else float32. Weights, normalisation
+    statistics, losses and every evaluation are float32 in any case.
 
     Raises:
         UnknownNameError: `precision` is none of `PRECISIONS`.
@@ -84,7 +109,7 @@ def has_bfloat16() -> bool:
 
 
 def device() -> str:
-    """The kind of device that Keras computes on: ``"cpu"``, ``"gpu"`` or ``"tpu"``. Loads the backend."""
+    """What Keras computes on: ``"cpu"``, ``"gpu"`` or ``"tpu"``. Loads the backend."""
     if configure() == "jax":
         import jax
 
@@ -146,7 +171,8 @@ def versions() -> dict[str, str]:
 
 
 def environment(precision: str = "auto") -> dict[str, Any]:
-    """All that is worth knowing of this machine and its software, as JSON-ready values. Loads the backend.
+    """All that is worth knowing of this machine and its software, as JSON-ready values. Loads the
+    backend.
 
     Example:
         >>> sorted(environment())[:6]

@@ -4,6 +4,7 @@
     ├── UsageError               exit 2: a value that the command line or a call may not have
     │   └── UnknownNameError     exit 2: a name that nothing has; carries the nearest ones
     ├── DataError                a dataset that is absent, damaged or unfit
+    │   └── DataNotFoundError    a named dataset that is neither on this machine nor reachable
     ├── ImageError               one image that cannot be read
     ├── RecipeError              a recipe that cannot be trained
     ├── RunError                 a run folder that is absent, damaged or does not match
@@ -22,7 +23,15 @@ from collections.abc import Iterable
 
 
 class CifarlabError(Exception):
-    """Base of every error that the user can mend; ``exit_code`` is the command line's status."""
+    """Base of every error that the user can mend; ``exit_code`` is the command line's status.
+
+    Example:
+        >>> try:
+        ...     raise UnknownNameError("recipe", "fats94", ["fast94"])
+        ... except CifarlabError as error:
+        ...     error.exit_code
+        2
+    """
 
     exit_code = 1
 
@@ -50,13 +59,15 @@ class UnknownNameError(UsageError):
         self.kind, self.name, self.choices = kind, name, sorted(choices)
         near = difflib.get_close_matches(name, self.choices, n=1, cutoff=0.5)
         hint = f" did you mean {near[0]!r}?" if near else ""
-        super().__init__(
-            f"unknown {kind} {name!r};{hint} There are: {', '.join(self.choices)}"
-        )
+        super().__init__(f"unknown {kind} {name!r};{hint} There are: {', '.join(self.choices)}")
 
 
 class DataError(CifarlabError):
     """A dataset that is absent, damaged or unfit for training."""
+
+
+class DataNotFoundError(DataError):
+    """A named dataset that is neither on this machine nor reachable."""
 
 
 class ImageError(CifarlabError):
@@ -93,9 +104,10 @@ class TrainingError(CifarlabError):
     """A training that cannot go on, such as one whose loss is no longer finite."""
 
 
-class Interrupted(CifarlabError):
+class Interrupted(CifarlabError):  # noqa: N818  (an interruption is no error of the user's)
     """Stopped by a signal (``signum``); the run is left so that it can be resumed."""
 
     def __init__(self, message: str, signum: int):
         super().__init__(message)
+        self.signum = signum
         self.exit_code = 128 + signum

@@ -1,4 +1,7 @@
-"""Evaluation: a run and a split in, figures with their intervals out. The one door to the test split."""
+"""Evaluation: a run and a split in, figures with their intervals out.
+
+This is where the test split is opened, and every opening is counted.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,8 @@ SHOWN = 24  # images of each kind that a report shows
 VIEWS = {
     "none": [(False, 0, 0)],
     "flip": [(False, 0, 0), (True, 0, 0)],
-    # The views of Jordan 2024 (arXiv:2404.00498), whose weights average mirror images half and half.
+    # The views of Jordan 2024 (arXiv:2404.00498), whose weights average mirror images half and
+    # half.
     "shift": [(flip, d, d) for d in (0, -1, 1) for flip in (False, True)],
 }
 
@@ -38,6 +42,13 @@ class Evaluation:
         tta: test-time augmentation, ``"none"``, ``"flip"`` or ``"shift"``.
         test_looks: how often this run's test split has been opened, this time included.
         seconds: wall time of the predictions.
+
+    Example:
+        >>> logits = np.array([[2.0, 0.0], [0.0, 1.0], [0.5, 0.0]], "float32")
+        >>> labels = np.array([0, 1, 1])
+        >>> evaluation = Evaluation("test", logits, labels, ("cat", "dog"), "none", 1, 0.0)
+        >>> evaluation.n, round(evaluation.accuracy, 3), evaluation.confusion_matrix.tolist()
+        (3, 0.667, [[1, 0], [1, 1]])
     """
 
     split: str
@@ -158,7 +169,7 @@ def evaluate(
 
 
 def views(images: np.ndarray, tta: str) -> list[np.ndarray]:
-    """The views of uint8 `images` (N, S, S, 3) over which `tta` averages, each of the same shape."""
+    """The views of uint8 `images` (N, S, S, 3) that `tta` averages over, each of that shape."""
     result = []
     for flip, dy, dx in VIEWS[tta]:
         side = images.shape[1]

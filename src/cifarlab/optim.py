@@ -1,4 +1,4 @@
-"""Optimizers and learning-rate schedules, as recipes name them."""
+"""Optimizers, learning-rate schedules, losses and callbacks, as recipes name them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from keras.optimizers.schedules import LearningRateSchedule
 
 from cifarlab.recipes import Recipe
 
-# Biases and normalisation parameters are not decayed: shrinking them does not make the function simpler.
+# Biases and normalisation parameters are not decayed: shrinking them does not make the function
+# simpler.
 NOT_DECAYED = ["bias", "gamma", "beta"]
 
 
 @keras.saving.register_keras_serializable("cifarlab")
 class Triangle(LearningRateSchedule):
-    """Linear from 0 to the peak, then linear to the last rate (Smith and Topin 2017, arXiv:1708.07120).
+    """Linear from 0 to the peak, then linear to the last rate (Smith and Topin 2017,
+    arXiv:1708.07120).
 
     Args:
         peak: highest learning rate.
@@ -81,3 +83,36 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     if recipe.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)
     return optimizer
+
+
+def make_loss(recipe: Recipe) -> keras.losses.Loss:
+    """Cross-entropy from logits, for one-hot or integer labels."""
+    if recipe.labels == "one-hot":
+        return keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=recipe.label_smoothing
+        )
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def make_callbacks(recipe: Recipe) -> list[keras.callbacks.Callback]:
+    """Keras's own callbacks for what a recipe asks of them."""
+    callbacks: list[keras.callbacks.Callback] = []
+    if plateau := recipe.plateau:
+        callbacks.append(
+            keras.callbacks.ReduceLROnPlateau(
+                plateau.monitor,
+                factor=plateau.factor,
+                patience=plateau.patience,
+                min_lr=plateau.minimum,
+                min_delta=0.0,
+            )
+        )
+    if stopping := recipe.early_stopping:
+        callbacks.append(
+            keras.callbacks.EarlyStopping(
+                stopping.monitor,
+                patience=stopping.patience,
+                restore_best_weights=stopping.restore_best,
+            )
+        )
+    return callbacks

@@ -86,7 +86,7 @@ def learning_curves(
 @rc_context(STYLE)
 def curves_together(histories: Mapping[str, History], column: str) -> Figure:
     """One column of several histories over epochs, a line a run, named as the keys are."""
-    figure = Figure(figsize=(7.2, 3.6))
+    figure = Figure(figsize=(5.6, 3.4))
     axes = figure.subplots()
     for i, (name, history) in enumerate(histories.items()):
         axes.plot(*_points(history, column), label=name, marker=_marker(history), **_look(i))

@@ -1,10 +1,10 @@
 """The run: the folder that a training leaves, from which every later command works.
 
-    recipe.json environment.json data.json      what was trained, where, on what
-    checkpoint.safetensors history.csv          how far it is
-    model.json model.safetensors                the classifier
-    predictions-<split>.npz result.json         how good it is
-    plots/*.png report.html                     the same for people
+recipe.json environment.json data.json      what was trained, where, on what
+checkpoint.safetensors history.csv          how far it is
+model.json model.safetensors                the classifier
+predictions-<split>.npz result.json         how good it is
+plots/*.png report.html                     the same for people
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Run:
         RunError: it is not there, or is not a run; any access raises it for a damaged file.
 
     Example:
-        >>> run = Run.create(tmp_path / "first", recipe={"name": "mine"}, data={}, environment={}, seed=0)
+        >>> parts = {"recipe": {"name": "mine"}, "data": {}, "environment": {}}
+        >>> run = Run.create(tmp_path / "first", **parts, seed=0)
         >>> run.name, run.result["completed"], run.history
         ('first', False, [])
     """
@@ -74,7 +75,8 @@ class Run:
         seed: int,
         tensorboard: bool = False,
     ) -> Run:
-        """Make a new run folder, whole or not at all: `out`, or ``runs/<recipe>-<number>`` for None.
+        """Make a new run folder, whole or not at all: `out`, or ``runs/<recipe>-<number>`` for
+        None.
 
         Raises:
             RunError: `out` is there already.
@@ -125,7 +127,7 @@ class Run:
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """One row an epoch, numbers parsed; a missing figure is None. Empty before the first epoch."""
+        """One row an epoch, numbers parsed, a missing figure None. Empty before the first epoch."""
         path = self.path / "history.csv"
         if not path.exists():
             return []
@@ -148,7 +150,8 @@ class Run:
         write_json(self.path / "result.json", {**self.result, **figures})
 
     def predictions(self, split: str) -> dict[str, np.ndarray]:
-        """The arrays of predictions-<split>.npz: ``logits`` (N, C), ``labels`` (N,) and what is shown.
+        """The arrays of predictions-<split>.npz: ``logits`` (N, C), ``labels`` (N,) and what is
+        shown.
 
         Raises:
             RunError: the split has not been evaluated, or the file is damaged.
@@ -168,7 +171,7 @@ class Run:
     def write_predictions(self, split: str, **arrays: np.ndarray) -> None:
         """Replace predictions-<split>.npz."""
         with replacing(self.path / f"predictions-{split}.npz") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+            np.savez_compressed(file, allow_pickle=False, **arrays)
 
     def save_model(self, model: keras.Model, description: Mapping[str, Any]) -> None:
         """Write model.safetensors, then model.json, which says how to build the model again."""
@@ -184,11 +187,14 @@ class Run:
         Raises:
             RunError: the training is not finished, or a file is damaged.
         """
-        from cifarlab.models import create_model  # loads Keras, which reading a run otherwise does not
+        from cifarlab.models import (
+            create_model,
+        )  # loads Keras, which reading a run otherwise does not
 
         if not (self.path / "model.json").exists():
             raise RunError(
-                f"{self.path} holds no finished model; go on with: cifarlab train --resume {self.path}"
+                f"{self.path} holds no finished model; "
+                f"go on with: cifarlab train --resume {self.path}"
             )
         description = self._read_json("model.json")
         if description.pop("format", None) != MODEL_FORMAT:
@@ -215,9 +221,7 @@ class Run:
         return value
 
 
-def _claim(
-    temporary: Path, parent: Path, recipe: str, out: str | os.PathLike[str] | None
-) -> Path:
+def _claim(temporary: Path, parent: Path, recipe: str, out: str | os.PathLike[str] | None) -> Path:
     """Rename `temporary` to its place: one atomic step, which fails where another run is."""
     if out is not None:
         try:

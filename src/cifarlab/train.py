@@ -14,18 +14,20 @@ import numpy as np
 
 from cifarlab import backend
 from cifarlab.augment import Augment
-from cifarlab.data import Dataset, Split, load_dataset, one_hot
+from cifarlab.data import Dataset, Split, channel_statistics, load_dataset, one_hot
 from cifarlab.engine import Display, Loop, Program, forward, predict_logits
 from cifarlab.errors import DataError, Interrupted, MissingExtraError, RunError, UsageError
 from cifarlab.metrics import accuracy, log_loss, softmax
 from cifarlab.models import create_model
-from cifarlab.optim import make_optimizer
+from cifarlab.optim import make_callbacks, make_loss, make_optimizer
 from cifarlab.recipes import Recipe, get_recipe
 from cifarlab.run import Run
 
-# The validation split does not change with the seed, so that runs with several seeds can be compared on it.
+# The validation split does not change with the seed, so that runs with several seeds can be
+# compared on it.
 SPLIT_SEED = 0
-# `predict` calls an image unknown when its top probability is below that of this fraction of validation images.
+# `predict` calls an image unknown when its top probability is below that of this fraction of
+# validation images.
 UNKNOWN_FRACTION = 0.05
 
 
@@ -68,11 +70,13 @@ def train(
         >>> len(run.history)
         1
     """
-    if seed < 0:
-        raise UsageError(f"seed must be 0 or more. Received: {seed}")
+    if not 0 <= seed < 2**32:
+        raise UsageError(f"seed must be in [0, 2**32). Received: {seed}")
     recipe = get_recipe(recipe)
-    changes = {"epochs": epochs, "validation": validation}
-    recipe = replace(recipe, **{k: v for k, v in changes.items() if v is not None})
+    if epochs is not None:
+        recipe = replace(recipe, epochs=epochs)
+    if validation is not None:
+        recipe = replace(recipe, validation=validation)
     if not isinstance(data, Dataset):
         data = load_dataset(data, image_size=recipe.image_size)
     run = Run.create(
@@ -102,7 +106,8 @@ def resume(
         display: is told how it goes.
 
     Raises:
-        RunError: data, software or hardware differ from the run's in a way that changes its bits; names it.
+        RunError: data, software or hardware differ from the run's in a way that changes its bits;
+            names it.
     """
     run = run if isinstance(run, Run) else Run(run)
     recipe = Recipe.from_json(run.recipe)
@@ -130,30 +135,16 @@ def _fit(
     began = time.perf_counter()
     recipe, seed = Recipe.from_json(run.recipe), run.result["seed"]
     training, validation = data.carve(recipe.validation, run.data["split_seed"])
-    batch_size = min(recipe.batch_size, len(training))
-    steps = -(-len(training) // batch_size)
 
     keras.utils.set_random_seed(seed)
     description = describe_model(recipe, data, run.data["preprocessing"])
     model = create_model(**description)
-    loss = make_loss(recipe)
-    optimizer = make_optimizer(recipe, steps * recipe.epochs)
-    # XLA makes TensorFlow slower on a CPU; this choice is only for those who call `fit` on the model.
-    model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=False)
+    program = make_program(recipe, model, training, data.num_classes)
+    optimizer = make_optimizer(recipe, program.steps * recipe.epochs)
+    # XLA makes TensorFlow slower on a CPU; this is for those who call `fit` on the model.
+    model.compile(optimizer, program.loss, metrics=["accuracy"], jit_compile=False)
 
-    one_hot_labels = recipe.labels == "one-hot"
-    program = Program(
-        model=model,
-        augment=Augment(recipe.augmentation),
-        loss=loss,
-        images=training.images,
-        labels=one_hot(training.labels, data.num_classes) if one_hot_labels else training.labels,
-        batch_size=batch_size,
-        precision=backend.resolve_precision(recipe.precision),
-    )
-    own = make_callbacks(recipe)
-    if run.result["tensorboard"]:
-        own.append(_tensorboard(run))
+    own = [*make_callbacks(recipe), *_tensorboard(run)]
     loop = Loop(
         program=program,
         seed=seed,
@@ -188,8 +179,22 @@ def _fit(
     return run
 
 
+def make_program(recipe: Recipe, model: keras.Model, training: Split, num_classes: int) -> Program:
+    """What the engine compiles: `recipe` on the images of `training`."""
+    labels = training.labels
+    return Program(
+        model=model,
+        augment=Augment(recipe.augmentation),
+        loss=make_loss(recipe),
+        images=training.images,
+        labels=one_hot(labels, num_classes) if recipe.labels == "one-hot" else labels,
+        batch_size=min(recipe.batch_size, len(training)),
+        precision=backend.resolve_precision(recipe.precision),
+    )
+
+
 def describe_data(data: Dataset, recipe: Recipe) -> dict[str, Any]:
-    """What data.json holds: the dataset, its split, and what was measured on the training images."""
+    """What data.json holds: the dataset, its split, what was measured on its training images."""
     training, validation = data.carve(recipe.validation, SPLIT_SEED)
     if len(training) == 0:
         raise DataError(f"{data.name}: no training image is left beside validation")
@@ -198,7 +203,8 @@ def describe_data(data: Dataset, recipe: Recipe) -> dict[str, Any]:
             f"{data.name} was loaded at {data.image_size} pixels and the recipe wants "
             f"{recipe.image_size}: load_dataset(…, image_size={recipe.image_size})"
         )
-    mean, std = (0.0,) * 3, (255.0,) * 3
+    mean: tuple[float, ...] = (0.0,) * 3
+    std: tuple[float, ...] = (255.0,) * 3
     if recipe.pixels == "standard":
         mean, std = channel_statistics(training.images)
     return {
@@ -219,25 +225,6 @@ def describe_data(data: Dataset, recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel of uint8 (N, H, W, 3), on the scale of 0 to 255.
-
-    Computed from counts of the 256 values, which is exact. A constant channel gets a deviation of 1.
-
-    Example:
-        >>> channel_statistics(np.full((1, 2, 2, 3), 7, "uint8"))
-        ((7.0, 7.0, 7.0), (1.0, 1.0, 1.0))
-    """
-    values = np.arange(256.0)
-    means, deviations = [], []
-    for channel in range(images.shape[-1]):
-        share = np.bincount(images[..., channel].ravel(), minlength=256) / images[..., 0].size
-        mean = float(share @ values)
-        means.append(mean)
-        deviations.append(float(np.sqrt(share @ (values - mean) ** 2)) or 1.0)
-    return tuple(means), tuple(deviations)
-
-
 def describe_model(recipe: Recipe, data: Dataset, preprocessing: dict[str, Any]) -> dict[str, Any]:
     """The arguments with which `create_model` builds a recipe's model."""
     return {
@@ -250,43 +237,12 @@ def describe_model(recipe: Recipe, data: Dataset, preprocessing: dict[str, Any])
     }
 
 
-def make_loss(recipe: Recipe) -> keras.losses.Loss:
-    """Cross-entropy from logits, for one-hot or integer labels."""
-    if recipe.labels == "one-hot":
-        return keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=recipe.label_smoothing
-        )
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-
-def make_callbacks(recipe: Recipe) -> list[keras.callbacks.Callback]:
-    """Keras's own callbacks for what a recipe asks of them."""
-    callbacks: list[keras.callbacks.Callback] = []
-    if plateau := recipe.plateau:
-        callbacks.append(
-            keras.callbacks.ReduceLROnPlateau(
-                plateau.monitor,
-                factor=plateau.factor,
-                patience=plateau.patience,
-                min_lr=plateau.minimum,
-                min_delta=0.0,
-            )
-        )
-    if stopping := recipe.early_stopping:
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                stopping.monitor,
-                patience=stopping.patience,
-                restore_best_weights=stopping.restore_best,
-            )
-        )
-    return callbacks
-
-
-def _tensorboard(run: Run) -> keras.callbacks.Callback:
+def _tensorboard(run: Run) -> list[keras.callbacks.Callback]:
+    if not run.result["tensorboard"]:
+        return []
     if importlib.util.find_spec("tensorboard") is None:
         raise MissingExtraError("TensorBoard", "track")
-    return keras.callbacks.TensorBoard(run.path / "tensorboard", write_graph=False)
+    return [keras.callbacks.TensorBoard(run.path / "tensorboard", write_graph=False)]
 
 
 def summarize(
@@ -315,7 +271,7 @@ def _validator(model: keras.Model, validation: Split) -> Any:
 
 
 def _known_threshold(model: keras.Model, validation: Split) -> float:
-    """The top probability that all but `UNKNOWN_FRACTION` of the validation images reach; 0 without any."""
+    """The top probability that all but `UNKNOWN_FRACTION` of validation reach; 0 without any."""
     if not len(validation):
         return 0.0
     probabilities = softmax(predict_logits(forward(model), validation.images))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -28,17 +28,21 @@ _ORDER = (
 class _Journey(TyperGroup):
     """The commands in the order in which a person meets them."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """Names of all commands, ``explore`` first."""
         return sorted(self.commands, key=_ORDER.index)
 
 
-# Help is plain text: drawing it with rich would cost a quarter of a second at each `--help`.
+# `--help` must answer at once. So help is plain text (drawing it with rich takes a quarter of a
+# second), and `--help` here is our own (Typer's, and its options for completion, have no value when
+# a command follows, and to make sure of that it loads pydantic: a fifth of a second).
 app = typer.Typer(
     name="cifarlab",
     cls=_Journey,
     invoke_without_command=True,
     rich_markup_mode=None,
+    add_completion=False,
+    add_help_option=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -48,7 +52,13 @@ for _group in (data, train, evaluate, predict, info):
 
 def _print_version(value: bool) -> None:
     if value:
-        console.out.print(f"cifarlab {__version__}", highlight=False)
+        print(f"cifarlab {__version__}")
+        raise typer.Exit
+
+
+def _print_help(context: typer.Context, value: bool) -> None:
+    if value:
+        print(context.get_help())
         raise typer.Exit
 
 
@@ -61,13 +71,19 @@ def _root(
             "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
         ),
     ] = False,
+    help: Annotated[
+        bool,
+        typer.Option(
+            "-h", "--help", callback=_print_help, is_eager=True, help="Show this message and exit."
+        ),
+    ] = False,
 ) -> None:
     """Small-image classifiers: trained fast on any machine, measured honestly, ready to use.
 
     Start with: cifarlab train
     """
     if context.invoked_subcommand is None:
-        console.err.print(context.get_help(), markup=False, highlight=False, soft_wrap=True)
+        print(context.get_help(), file=sys.stderr)
         raise typer.Exit(2)
 
 

@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-# In a file or a pipe no terminal limits a line: a row of a table stays one line, and its paths whole.
+# No terminal limits a line in a file or a pipe: a table's row stays one line, its paths whole.
 _PIPE_WIDTH = 200
 
 
@@ -90,9 +90,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str =
     drawn = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     drawn.padding, drawn.show_header = (0, 2, 0, 0), any(columns)
     for number, name in enumerate(columns):
-        numeric = all(_NUMBER.fullmatch(row[number]) for row in cells)
-        justify = "right" if cells and numeric else "left"
-        drawn.add_column(Text(name), justify=justify, overflow="fold", header_style="bold")
+        numeric = bool(cells) and all(_NUMBER.fullmatch(row[number]) for row in cells)
+        drawn.add_column(
+            Text(name),
+            justify="right" if numeric else "left",
+            overflow="fold",
+            header_style="bold",
+        )
     for row in cells:
         drawn.add_row(*map(Text, row))
     people().print(drawn)

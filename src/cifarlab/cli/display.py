@@ -16,7 +16,8 @@ COLUMNS = "epoch   seconds    rate      loss  accuracy  val_loss  val_accuracy"
 
 
 class TrainingDisplay:
-    """Prints a row an epoch; in a terminal also the step, speed, time spent waiting and what is left.
+    """Prints a row an epoch; in a terminal also the step, speed, time spent waiting and what is
+    left.
 
     Args:
         live: what draws the moving line; None where the output is not a terminal.

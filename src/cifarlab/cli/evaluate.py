@@ -23,16 +23,19 @@ def evaluate(
     ] = None,
     split: Annotated[str, typer.Option(help="test, val or train.")] = "test",
     tta: Annotated[
-        str, typer.Option(help="Average over mirrored (flip) or moved (shift) views: none, flip, shift.")
+        str,
+        typer.Option(
+            help="Average over mirrored (flip) or moved (shift) views: none, flip, shift."
+        ),
     ] = "none",
     json: Json = False,
 ) -> None:
     """Measure a run on a split; every look at its test split is counted."""
-    from cifarlab.backend import configure
+    from cifarlab.backend import load
     from cifarlab.run import Run
 
     folder = Run(run)
-    configure(folder.environment["backend"])
+    load(folder.environment["backend"])
     from cifarlab.evaluate import evaluate
 
     found = evaluate(folder, data=data, split=split, tta=tta)  # type: ignore[arg-type]

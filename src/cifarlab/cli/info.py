@@ -59,7 +59,7 @@ def models(
     backend.configure()  # before Keras loads, which models are made of
     from cifarlab.models import get_model, list_models, model_options
 
-    found = [
+    found: list[dict[str, Any]] = [
         {
             "name": each,
             "summary": (get_model(each).__doc__ or "").partition("\n")[0],

@@ -8,8 +8,8 @@ from typing import Any
 
 from cifarlab.cli import console
 from cifarlab.cli.display import training_display
-from cifarlab.data import DataNotFoundError, Dataset, load_dataset
-from cifarlab.errors import RunError
+from cifarlab.data import Dataset, load_dataset
+from cifarlab.errors import DataNotFoundError, RunError
 from cifarlab.evaluate import evaluate
 from cifarlab.recipes import Recipe, get_recipe, replace_fields
 from cifarlab.report import write_report

@@ -49,10 +49,10 @@ def train(
     json: Json = False,
 ) -> None:
     """Train a classifier, measure it once on the test split, and write its report."""
-    from cifarlab.backend import configure
+    from cifarlab import backend as backends
 
-    configure(backend)
-    from cifarlab.cli import job  # loads Keras, on the backend just chosen
+    backends.load(backend)
+    from cifarlab.cli import job  # imports Keras
     from cifarlab.recipes import get_recipe, replace_fields
 
     changes = _settings(settings)
@@ -60,7 +60,9 @@ def train(
     changes |= {"validation": str(val)} if val is not None else {}
     if resume:
         if runs > 1 or out:
-            raise UsageError("--resume goes on with one run in its folder: leave --runs and --out out")
+            raise UsageError(
+                "--resume goes on with one run in its folder: leave --runs and --out out"
+            )
         results = [job.go_on(resume, recipe, changes, seed, data)]
     else:
         chosen = replace_fields(get_recipe(recipe or "quick"), changes)
@@ -89,13 +91,19 @@ def _show(results: list[dict[str, Any]]) -> None:
 
     say("")
     rows = [
-        [r["run"], f"{r['accuracy']:.2%}", _interval(r["accuracy_ci95"]), f"{r['loss']:.4f}", r["n"]]
+        [
+            r["run"],
+            f"{r['accuracy']:.2%}",
+            _interval(r["accuracy_ci95"]),
+            f"{r['loss']:.4f}",
+            r["n"],
+        ]
         for r in results
     ]
     table(["run", "test accuracy", "95 % interval", "test loss", "images"], rows)
     if len(results) > 1:
         mean, low, high = mean_interval([r["accuracy"] for r in results])
-        say(f"\n{len(results)} seeds: mean {mean:.2%}, 95 % interval of the mean {_interval((low, high))}")
+        say(f"\n{len(results)} seeds: mean {mean:.2%}, 95 % interval {_interval((low, high))}")
     run = results[0]["run"]
     say(f"\nReport: {Path(run) / 'report.html'}")
     next_steps([["cifarlab", "predict", "photo.jpg", "--model", run], ["cifarlab", "report", run]])

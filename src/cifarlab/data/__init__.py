@@ -2,12 +2,12 @@
 
 from cifarlab.data.catalog import dataset_names, describe_sources, load_dataset
 from cifarlab.data.dataset import Dataset, Split, one_hot
-from cifarlab.data.places import DataNotFoundError
+from cifarlab.data.statistics import channel_statistics
 
 __all__ = [
-    "DataNotFoundError",
     "Dataset",
     "Split",
+    "channel_statistics",
     "dataset_names",
     "describe_sources",
     "load_dataset",

@@ -18,7 +18,7 @@ from cifarlab.data.decode import FITS, fit_image
 from cifarlab.data.folder import load_folder
 from cifarlab.data.holdout import random_keys, stratified_holdout
 from cifarlab.data.table import load_table
-from cifarlab.errors import DataError, UnknownNameError, UsageError
+from cifarlab.errors import DataError, DataNotFoundError, UnknownNameError, UsageError
 
 _SEARCH_SWITCHES = "set CIFARLAB_DATA to a folder that holds it, or use --fallback digits"
 
@@ -112,14 +112,14 @@ def _fetch_cifar10(may_download: bool) -> Path:
     """Download CIFAR-10 to the cache, or say where it was looked for."""
     looked = ", ".join(f"{place.folder} ({place.owner})" for place in places.cifar_places())
     if not may_download:
-        raise places.DataNotFoundError(
+        raise DataNotFoundError(
             f"CIFAR-10 is not on this machine (looked in {looked}) and downloading is off; "
             f"{_SEARCH_SWITCHES}"
         )
     try:
         return download.fetch_any(download.CIFAR10, places.cache_folder())
     except download.UnreachableError as error:
-        raise places.DataNotFoundError(
+        raise DataNotFoundError(
             f"CIFAR-10 is neither on this machine (looked in {looked}) nor reachable ({error}); "
             f"{_SEARCH_SWITCHES}"
         ) from error

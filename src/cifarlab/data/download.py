@@ -20,9 +20,8 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock
 
-from cifarlab.data.places import DataNotFoundError
 from cifarlab.data.progress import progress_bar
-from cifarlab.errors import DataError
+from cifarlab.errors import DataError, DataNotFoundError
 from cifarlab.files import cannot_write, sync_folder
 
 TIMEOUT_SECONDS = 30

@@ -1,14 +1,17 @@
 """Read a batch of CIFAR-10's python version: a pickle, opened without letting it run anything.
 
-A pickle is a program that may call any function it names. This reader knows the few names that an
-array of numbers needs and nothing else: a name outside the list ends the reading before anything
-is imported or called (https://docs.python.org/3/library/pickle.html#restricting-globals).
+A pickle is a program that may call any function it names. This reader knows the few instructions
+and names that an array of whole numbers needs, and nothing else: what is outside the two lists ends
+the reading before anything is imported or called
+(https://docs.python.org/3/library/pickle.html#restricting-globals).
 """
 
 from __future__ import annotations
 
 import io
 import pickle
+import pickletools
+import re
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,14 @@ from numpy.typing import NDArray
 from cifarlab.errors import DataError
 
 PIXELS = 3 * 32 * 32
+
+_OPCODES = re.compile(
+    "PROTO|FRAME|MARK|STOP|MEMOIZE|(LONG_)?(BIN)?(PUT|GET)|(STACK_)?GLOBAL|REDUCE|BUILD"
+    "|NONE|NEWTRUE|NEWFALSE|INT|BININT[12]?|LONG1?"
+    "|STRING|UNICODE|(SHORT_)?BIN(STRING|BYTES|UNICODE)|BINBYTES8|BINUNICODE8|BYTEARRAY8"
+    "|(EMPTY_)?(DICT|LIST|TUPLE)|TUPLE[123]|SETITEMS?|APPENDS?"
+)
+_MAX_MEMO = 10**6  # a memo has a place for every index below the highest
 
 
 def batch_records(content: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
@@ -58,8 +69,10 @@ def label_names(content: NDArray[np.uint8], name: str) -> list[str]:
 
 
 def _mapping(content: NDArray[np.uint8], name: str) -> dict[str, Any]:
+    data = content.tobytes()
     try:
-        value = _AllowList(io.BytesIO(content.data), name).load()
+        _check_opcodes(data, name)
+        value = _AllowList(io.BytesIO(data), name).load()
     except DataError:
         raise
     # A damaged pickle can raise nearly anything: each opcode fails in its own way.
@@ -75,6 +88,18 @@ def _mapping(content: NDArray[np.uint8], name: str) -> dict[str, Any]:
 
 def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _check_opcodes(data: bytes, name: str) -> None:
+    """Refuse what builds objects of other kinds, and a memo index that would fill the memory."""
+    for opcode, argument, _ in pickletools.genops(data):
+        memo = int(argument or 0) if "PUT" in opcode.name else 0
+        if not _OPCODES.fullmatch(opcode.name) or memo > _MAX_MEMO:
+            raise DataError(
+                f"{name} is refused: it holds the pickle instruction {opcode.name} "
+                f"{str(argument)[:50]!r}, which no CIFAR-10 batch needs; do not trust it, fetch "
+                "the data again from its source"
+            )
 
 
 class _AllowList(pickle.Unpickler):
@@ -95,28 +120,41 @@ class _AllowList(pickle.Unpickler):
 
 
 def _allowed() -> dict[tuple[str, str], Any]:
-    """What a pickled array of plain numbers names.
+    """What a pickled array of whole numbers names, each replaced by the little that it needs.
 
     The functions are made afresh each time: a pickle can set attributes on what it is handed.
     """
 
-    def reconstruct(subtype: type, shape: tuple[int, ...], typecode: bytes) -> NDArray[Any]:
+    def reconstruct(subtype: Any, shape: Any, typecode: Any) -> NDArray[Any]:
         return np.empty(0, dtype=np.uint8)  # numpy fills it in by __setstate__
 
-    def from_buffer(buffer: bytes, dtype: np.dtype, shape: Any, order: str) -> NDArray[Any]:
-        return np.frombuffer(buffer, dtype=dtype).reshape(shape, order="F" if order == "F" else "C")
+    def from_buffer(buffer: Any, dtype: np.dtype, shape: Any, order: str) -> NDArray[Any]:
+        return np.frombuffer(_raw(buffer), dtype).reshape(shape, order="F" if order == "F" else "C")
+
+    def scalar(dtype: np.dtype, content: Any) -> Any:
+        return np.frombuffer(_raw(content), dtype)[0]
+
+    def number_type(code: str | bytes, align: Any = False, copy: Any = True) -> np.dtype:
+        dtype = np.dtype(_text(code), align=False, copy=True)
+        if dtype.kind not in "biu":
+            raise TypeError(f"no whole numbers: {dtype}")
+        return dtype
 
     def encode(text: str, encoding: str) -> bytes:
         return text.encode("latin-1")  # how protocol 2 writes bytes
-
-    def scalar(dtype: np.dtype, content: bytes) -> Any:
-        return np.frombuffer(content, dtype=dtype)[0]
 
     return {
         ("numpy.core.multiarray", "_reconstruct"): reconstruct,
         ("numpy.core.multiarray", "scalar"): scalar,
         ("numpy.core.numeric", "_frombuffer"): from_buffer,
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
+        ("numpy", "ndarray"): "ndarray",  # only ever handed to reconstruct
+        ("numpy", "dtype"): number_type,
         ("_codecs", "encode"): encode,
     }
+
+
+def _raw(content: Any) -> bytes:
+    """A copy of bytes; anything else is refused, for ``bytes(10**12)`` would be many."""
+    if not isinstance(content, bytes | bytearray):
+        raise TypeError(f"no bytes: {type(content).__name__}")
+    return bytes(content)

@@ -13,10 +13,6 @@ from cifarlab.errors import DataError
 ENVIRONMENT_VARIABLE = "CIFARLAB_DATA"
 
 
-class DataNotFoundError(DataError):
-    """A dataset that is neither on disk nor reachable: the case for falling back to another."""
-
-
 class Place(NamedTuple):
     """A folder that is searched, and whose it is."""
 

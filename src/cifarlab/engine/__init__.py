@@ -16,7 +16,7 @@ __all__ = ["Display", "Loop", "Program", "Progress", "forward", "predict_logits"
 
 
 def forward(model: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """A compiled float32 ``images (N, S, S, 3) -> logits (N, C)`` on the backend that Keras runs on."""
+    """A compiled float32 ``images (N, S, S, 3) -> logits (N, C)`` on Keras's backend."""
     if keras.backend.backend() == "jax":
         from cifarlab.engine.jax import forward as compiled
     else:

@@ -1,8 +1,8 @@
 """All that a training needs to go on, in one file that is replaced atomically.
 
-The file is safetensors: arrays (weights, optimizer variables, what callbacks remember) and, as its metadata,
-JSON for the rest (position, history, callbacks' plain values). Random state needs no place in it, because order,
-augmentation and dropout are functions of (seed, epoch, step).
+The file is safetensors: arrays (weights, optimizer variables, what callbacks remember) and, as its
+metadata, JSON for the rest (position, history, callbacks' plain values). Random state needs no
+place in it, because order, augmentation and dropout are functions of (seed, epoch, step).
 """
 
 from __future__ import annotations

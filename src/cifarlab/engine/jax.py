@@ -16,10 +16,11 @@ State = tuple[list[jax.Array], ...]
 
 
 class JaxSteps:
-    """Steps as a pure function of the model's variables: a whole epoch as one scan on an accelerator.
+    """Steps as a pure function of the model's variables: a whole epoch as one scan on an
+    accelerator.
 
-    On a CPU a Python loop of compiled steps is faster than a scan. Keras's variables hold the state between
-    calls, so callbacks may read and change it.
+    On a CPU a Python loop of compiled steps is faster than a scan. Keras's variables hold the
+    state between calls, so callbacks may read and change it.
     """
 
     def __init__(self, program: Program):
@@ -46,7 +47,10 @@ class JaxSteps:
     def run(self, start: int, stop: int, sums: Sums) -> Sums:
         """Train steps ``start`` to ``stop - 1``."""
         state = tuple([v.value for v in group] for group in self.variables)
-        carry = (state, (jnp.float32(sums.loss), jnp.float32(sums.correct), jnp.int32(sums.bad_step)))
+        carry = (
+            state,
+            (jnp.float32(sums.loss), jnp.float32(sums.correct), jnp.int32(sums.bad_step)),
+        )
         data = (self.images, self.labels, self.order, self.keys)
         if self.whole_epochs:
             carry = self.many(*carry, data, start, count=stop - start)
@@ -61,7 +65,8 @@ class JaxSteps:
 
     def _scan(self, state: State, sums: tuple, data: tuple, start: int, *, count: int) -> tuple:
         def body(carry: tuple, step: jax.Array) -> tuple:
-            return self._step(*carry, data, step), None
+            state, sums = carry
+            return self._step(state, sums, data, step), None
 
         return jax.lax.scan(body, (state, sums), start + jnp.arange(count))[0]
 

@@ -16,8 +16,8 @@ from cifarlab.engine.program import Program, Steps, Sums, epoch_keys, epoch_orde
 from cifarlab.engine.signals import Stop, stop_requested
 from cifarlab.errors import Interrupted, TrainingError
 
-# One call into the compiled steps takes about so long: long enough to cost nothing, short enough that the
-# progress display moves and Ctrl-C is answered.
+# One call into the compiled steps takes about so long: long enough to cost nothing, short enough
+# that the progress display moves and Ctrl-C is answered.
 SECONDS_A_CALL = 0.3
 
 
@@ -25,7 +25,7 @@ class Display(Protocol):
     """What is told how a training goes."""
 
     def begin(self, what: str, epochs: int, steps: int) -> None:
-        """Before the first step: what is trained, in words, for how many epochs of how many steps."""
+        """Before the first step: what is trained, in words, and for how long."""
 
     def step(self, epoch: int, step: int, logs: dict[str, float]) -> None:
         """After a call: `logs` holds loss, accuracy, images_per_second, and waiting: the share of
@@ -45,7 +45,8 @@ class Loop:
         epochs: how many at most.
         validate: returns (loss, accuracy) on validation; None where there is none.
         callbacks: Keras's or the user's.
-        checkpoint: file that holds the state after each epoch, and from which to go on if it exists.
+        checkpoint: file that holds the state after each epoch, and from which to go on if it
+            exists.
         on_epoch: called with the history after each epoch is safe in the checkpoint.
         display: is told how it goes; may be None.
         seconds: wall time after `run`: of the first call, which compiles, and of everything else.
@@ -70,8 +71,8 @@ class Loop:
         """
         began = time.perf_counter()
         model = self.program.model
-        self.steps = make_steps(self.program)
         self._build()
+        self.steps = make_steps(self.program)
         callbacks = keras.callbacks.CallbackList(
             self.callbacks, model=model, epochs=self.epochs, steps=self.program.steps
         )
@@ -94,7 +95,7 @@ class Loop:
         return progress
 
     def _build(self) -> None:
-        """Create what Keras otherwise creates at the first step: optimizer variables and metrics."""
+        """Create what Keras creates at its first step: optimizer variables and metrics."""
         model, program = self.program.model, self.program
         model.optimizer.build(model.trainable_variables)
         # Callbacks ask the compiled metrics whether more or less of a metric is better.
@@ -155,8 +156,8 @@ class Loop:
     def _check_finite(self, epoch: int, sums: Sums) -> None:
         if sums.bad_step >= 0:
             raise TrainingError(
-                f"the loss is not finite at step {sums.bad_step + 1} of epoch {epoch + 1}; the last "
-                "good epoch is in the run's checkpoint; lower learning_rate and train again"
+                f"the loss is not finite at step {sums.bad_step + 1} of epoch {epoch + 1}; "
+                "train again with a lower learning_rate"
             )
 
     def _interrupt(self, progress: Progress, signum: int) -> None:
@@ -187,7 +188,7 @@ def _logs(progress: Progress, batch_size: int) -> dict[str, float]:
 
 
 def _follows_steps(callback: Any) -> bool:
-    """Whether a callback wants to hear of every step, so that steps cannot be run many at a time."""
+    """Whether a callback wants to hear of every step, so that steps run one at a time."""
     hooks = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
     base = keras.callbacks.Callback
     return any(getattr(type(callback), hook) is not getattr(base, hook) for hook in hooks)

@@ -1,4 +1,4 @@
-"""What a compiled training step is made of, and what goes in and comes out of it. Backend-neutral."""
+"""What a compiled training step is made of, and what goes in and comes out, on any backend."""
 
 from __future__ import annotations
 
@@ -45,17 +45,20 @@ class Program:
         return -(-len(self.images) // self.batch_size)
 
 
+ZERO, NONE_YET = np.float32(0), np.int32(-1)
+
+
 @dataclass
 class Sums:
     """Sums over the steps of an epoch so far.
 
-    They live in float32 on the device and are added to step by step, so that where the epoch was cut into
-    calls, or interrupted, leaves no trace in them.
+    They live in float32 on the device and are added to step by step, so that where the epoch was
+    cut into calls, or interrupted, leaves no trace in them.
     """
 
-    loss: np.float32 = np.float32(0)
-    correct: np.float32 = np.float32(0)
-    bad_step: np.int32 = np.int32(-1)  # the first step whose loss was not finite; -1: none
+    loss: np.float32 = ZERO
+    correct: np.float32 = ZERO
+    bad_step: np.int32 = NONE_YET  # the first step whose loss was not finite; -1: none
 
 
 class Steps(Protocol):
@@ -65,7 +68,7 @@ class Steps(Protocol):
         """Bring an epoch's order, int32 (steps * batch_size,), and random keys to the device."""
 
     def run(self, start: int, stop: int, sums: Sums) -> Sums:
-        """Train steps ``start`` to ``stop - 1`` of the epoch; weights change in the model's variables."""
+        """Train steps ``start`` to ``stop - 1`` of the epoch; the model's variables change."""
 
     @property
     def whole_epochs(self) -> bool:
@@ -75,12 +78,13 @@ class Steps(Protocol):
 def epoch_order(seed: int, epoch: int, count: int, batch_size: int) -> np.ndarray:
     """The order in which an epoch visits the images, int32 (steps * batch_size,).
 
-    A pure function of its arguments. The last batch is filled up from the epoch's first images, so that all
-    batches have one shape, hence one compiled program, and none is so small that its statistics are poor.
+    A pure function of its arguments. The last batch is filled up from the epoch's first images, so
+    that all batches have one shape, hence one compiled program, and none is so small that its
+    statistics are poor.
 
     Example:
-        >>> epoch_order(seed=0, epoch=1, count=5, batch_size=3).tolist()[:5]
-        [1, 2, 0, 4, 3]
+        >>> epoch_order(seed=0, epoch=1, count=5, batch_size=3).tolist()
+        [0, 2, 4, 1, 3, 0]
     """
     generator = np.random.Generator(np.random.Philox(key=[seed, epoch]))
     order = generator.permutation(count).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request that the loop answers between two calls, not in the middle of one."""
+"""Ctrl-C and SIGTERM as a request that the loop answers between two calls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class Stop:
 
 @contextmanager
 def stop_requested() -> Iterator[Stop]:
-    """Catch SIGINT and SIGTERM within the block; a second one acts at once, as it would have without.
+    """Catch SIGINT and SIGTERM within the block; a second one acts at once, as it would have
+    without.
 
     Outside the main thread Python cannot catch signals, and the block runs as it would have.
     """
@@ -33,8 +34,8 @@ def stop_requested() -> Iterator[Stop]:
         stop.signum = signum
         signal.signal(signum, before[signum])
 
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        before[signum] = signal.signal(signum, note)
+    for caught in (signal.SIGINT, signal.SIGTERM):
+        before[caught] = signal.signal(caught, note)
     try:
         yield stop
     finally:

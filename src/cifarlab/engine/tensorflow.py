@@ -16,8 +16,9 @@ from cifarlab.engine.program import DRAWS_A_STEP, Program, Sums
 def matrix_products(precision: str) -> Iterator[None]:
     """Have oneDNN compute matrix products and convolutions in `precision` within the block.
 
-    TensorFlow's graph optimizer puts the casts in, so variables stay float32 and outside the block, and in
-    every export, the model is a plain float32 one. Slower than float32 on CPUs without bfloat16 instructions.
+    TensorFlow's graph optimizer puts the casts in, so variables stay float32 and outside the
+    block, and in every export, the model is a plain float32 one. Slower than float32 on CPUs
+    without bfloat16 instructions.
     """
     option = "auto_mixed_precision_onednn_bfloat16"
     tf.config.optimizer.set_experimental_options({option: precision == "bfloat16"})
@@ -56,8 +57,8 @@ class TensorFlowSteps:
             )
         return Sums(loss.numpy(), correct.numpy(), bad.numpy())
 
-    def _steps(self, order, keys, start, stop, loss, correct, bad):  # type: ignore[no-untyped-def]
-        def body(step, loss, correct, bad):  # type: ignore[no-untyped-def]
+    def _steps(self, order, keys, start, stop, loss, correct, bad):
+        def body(step, loss, correct, bad):
             more_loss, more_correct = self._step(order, keys, step)
             bad = tf.where((bad < 0) & ~tf.math.is_finite(more_loss), step, bad)
             return step + 1, loss + more_loss, correct + more_correct, bad
@@ -80,7 +81,9 @@ class TensorFlowSteps:
         with tf.GradientTape() as tape:
             logits = p.model(pixels, training=True)
             loss = p.loss(labels, logits)
-            total = tf.add_n([loss, *p.model.losses])  # with the regularisation, which is not reported
+            total = tf.add_n(
+                [loss, *p.model.losses]
+            )  # with the regularisation, which is not reported
         p.model.optimizer.apply(tape.gradient(total, weights), weights)
         target = tf.argmax(labels, -1) if len(labels.shape) == 2 else tf.cast(labels, tf.int64)
         right = tf.cast(tf.argmax(logits, -1) == target, tf.float32)
@@ -90,5 +93,7 @@ class TensorFlowSteps:
 def forward(model: Any) -> Callable[[np.ndarray], np.ndarray]:
     """A compiled float32 ``images (N, S, S, 3) -> logits (N, C)`` for inference."""
     spec = tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)
-    compiled = tf.function(lambda x: model(x, training=False), autograph=False, input_signature=[spec])
+    compiled = tf.function(
+        lambda x: model(x, training=False), autograph=False, input_signature=[spec]
+    )
     return lambda images: compiled(tf.cast(tf.constant(images), tf.float32)).numpy()

@@ -1,11 +1,13 @@
-"""A network shaped for speed: Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", arXiv:2404.00498.
+"""A network shaped for speed: Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU",
+arXiv:2404.00498.
 
-A stem, then three blocks of convolution, max pooling, convolution, each normalised and activated; a linear head
-on the globally pooled features, its logits scaled down. Pooling comes straight after the first convolution of a
-block, so that most of the work is done on small maps.
+A stem, then three blocks of convolution, max pooling, convolution, each normalised and activated;
+a linear head on the globally pooled features, its logits scaled down. Pooling comes straight after
+the first convolution of a block, so that most of the work is done on small maps.
 
-Differences: the stem is a learned 3x3 convolution of stride 2 rather than a 2x2 whitening of patches; ReLU in
-place of GELU (a fifth faster on a CPU); ordinary initialisation; widths are an option.
+Differences: the stem is a learned 3x3 convolution of stride 2 rather than a 2x2 whitening of
+patches; ReLU in place of GELU (a fifth faster on a CPU); ordinary initialisation; widths are an
+option.
 """
 
 from __future__ import annotations

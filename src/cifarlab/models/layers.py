@@ -23,13 +23,15 @@ def pixels(image_size: int, mean: tuple[float, ...], std: tuple[float, ...]) -> 
 class FusedBatchNormalization(layers.BatchNormalization):
     """Keras's batch normalisation, computed by one fused kernel where TensorFlow has it.
 
-    Keras 3 composes the operation from moments and elementwise steps on TensorFlow, in float32. The fused
-    kernel trains a small network about 1.5 times faster there and agrees with Keras to 5e-6. Weights, names
-    and configuration are those of the parent, so the two are interchangeable; on other backends, in inference
-    and for other than (N, H, W, C) inputs this *is* the parent.
+    Keras 3 composes the operation from moments and elementwise steps on TensorFlow, in float32.
+    The fused kernel trains a small network about 1.5 times faster there and agrees with Keras to
+    5e-6. Weights, names and configuration are those of the parent, so the two are
+    interchangeable; on other backends, in inference and for other than (N, H, W, C) inputs this
+    *is* the parent.
 
     Args:
-        momentum: of the moving statistics. Defaults to 0.9 (Keras's 0.99 lags in trainings of few steps).
+        momentum: of the moving statistics. Defaults to 0.9 (Keras's 0.99 lags in trainings of few
+            steps).
         epsilon: added to the variance. Defaults to 1e-5, the papers' value.
 
     Reference:
@@ -40,7 +42,7 @@ class FusedBatchNormalization(layers.BatchNormalization):
         super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Normalise (N, H, W, C) by the batch's own statistics in training, by the moving ones else."""
+        """Normalise (N, H, W, C) by the batch's statistics in training, else by the moving ones."""
         fused = keras.backend.backend() == "tensorflow" and len(inputs.shape) == 4 and mask is None
         if not (fused and training and self.trainable):
             return super().call(inputs, training=training, mask=mask)

@@ -1,9 +1,11 @@
-"""Plain convolutional networks: blocks of 3x3 convolutions, each ended by max pooling, then dense layers.
+"""Plain convolutional networks: blocks of 3x3 convolutions, each ended by max pooling, then dense
+layers.
 
-The shape of VGG (Simonyan and Zisserman 2015, arXiv:1409.1556) at a size for 32-pixel images, with the
-regularisers that courses teach: dropout (Srivastava et al. 2014), L2 on the kernels, batch normalisation (Ioffe
-and Szegedy 2015). Differences from VGG: fewer and narrower blocks, dropout after each block rather than between
-wide dense layers only, optional batch normalisation.
+The shape of VGG (Simonyan and Zisserman 2015, arXiv:1409.1556) at a size for 32-pixel images, with
+the
+regularisers that courses teach: dropout (Srivastava et al. 2014), L2 on the kernels, batch
+normalisation (Ioffe and Szegedy 2015). Differences from VGG: fewer and narrower blocks, dropout
+after each block rather than between wide dense layers only, optional batch normalisation.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from cifarlab.models.registry import register
 def conv_block(
     x: Any, filters: tuple[int, ...], dropout: float, *, batch_norm: bool, l2: float, name: str
 ) -> Any:
-    """3x3 convolutions of `filters` channels, max pooling, dropout: (N, S, S, C) to (N, S/2, S/2, filters[-1])."""
+    """3x3 convolutions, max pooling, dropout: (N, S, S, C) to (N, S/2, S/2, filters[-1])."""
     for i, width in enumerate(filters, start=1):
         x = layers.Conv2D(
             width,

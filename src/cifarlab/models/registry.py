@@ -1,4 +1,4 @@
-"""Models by name: ``create_model("tutorial_cnn", num_classes=10)``; a model's name is its function's name."""
+"""Models by name: a model's name is the name of the function that builds it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,7 @@ COMMON = ("num_classes", "image_size", "mean", "std")
 
 
 def register(function: Callable[..., keras.Model]) -> Callable[..., keras.Model]:
-    """Decorator that lists a model function under its own name.
-
-    Raises:
-        ValueError: two models have the same name.
-    """
+    """Decorator that lists a model function under its own name, which no other may have."""
     if function.__name__ in _MODELS:
         raise ValueError(f"the model {function.__name__!r} is registered twice")
     _MODELS[function.__name__] = function
@@ -41,23 +37,14 @@ def list_models(pattern: str = "*") -> list[str]:
 
 
 def get_model(name: str) -> Callable[..., keras.Model]:
-    """The function that builds the model `name`.
-
-    Raises:
-        UnknownNameError: there is none; names the nearest.
-    """
+    """The function that builds `name`; `UnknownNameError` names the nearest where there is none."""
     if name not in _MODELS:
         raise UnknownNameError("model", name, _MODELS)
     return _MODELS[name]
 
 
 def model_options(name: str) -> dict[str, Any]:
-    """The options of a model beyond `COMMON`, with their defaults.
-
-    Example:
-        >>> model_options("tutorial_cnn")
-        {}
-    """
+    """The options of a model beyond `COMMON`, with their defaults."""
     parameters = inspect.signature(get_model(name)).parameters
     return {key: p.default for key, p in parameters.items() if key not in COMMON}
 
@@ -71,13 +58,15 @@ def create_model(
     std: tuple[float, ...] = (255.0, 255.0, 255.0),
     **options: Any,
 ) -> keras.Model:
-    """Build a model: float pixels in [0, 255] of shape (N, S, S, 3) in, logits (N, num_classes) out.
+    """Build a model: float pixels in [0, 255] of shape (N, S, S, 3) in, logits (N, num_classes)
+    out.
 
     Args:
         name: one of `list_models`.
         num_classes: classes, 2 or more.
         image_size: S, the side of the images in pixels.
-        mean, std: of each channel, on the scale of 0 to 255; the model's first layer takes them off.
+        mean, std: of each channel, on the scale of 0 to 255; the model's first layer takes them
+            off.
         options: the model's own, see `model_options`.
 
     Raises:
@@ -98,6 +87,5 @@ def create_model(
         )
     except (TypeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise UsageError(
-            f"the model {name} cannot be built with {image_size}-pixel images and {options}: {reason}"
-        ) from error
+        how = f"with {image_size}-pixel images and {options}"
+        raise UsageError(f"the model {name} cannot be built {how}: {reason}") from error

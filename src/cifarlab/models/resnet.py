@@ -1,8 +1,9 @@
-"""Residual networks for CIFAR: He, Zhang, Ren and Sun 2015, "Deep Residual Learning", arXiv:1512.03385, section 4.2.
+"""Residual networks for CIFAR: He, Zhang, Ren and Sun 2015, "Deep Residual Learning",
+arXiv:1512.03385, section 4.2.
 
-Three stages of n blocks at 16, 32 and 64 channels, 6n + 2 layers: ResNet-20 has 0.27 million parameters and
-reaches 91.25 % in the paper. Difference: none; the shortcut across stages is the paper's option A (every second
-pixel, channels filled up with zeros), which has no parameters.
+Three stages of n blocks at 16, 32 and 64 channels, 6n + 2 layers: ResNet-20 has 0.27 million
+parameters and reaches 91.25 % in the paper. Difference: none; the shortcut across stages is the
+paper's option A (every second pixel, channels filled up with zeros), which has no parameters.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def _group_or_type(hint: Any) -> Any:
 
 
 def _parse(hint: Any, text: str, name: str) -> Any:
-    """`text` as a JSON value for a field of type `hint`; its fit is checked when the recipe is built."""
+    """`text` as a JSON value for a field of type `hint`, checked when the recipe is built."""
     if hint is str or typing.get_origin(hint) is typing.Literal:
         return text
     if text.lower() in ("none", "null"):

@@ -1,7 +1,7 @@
 """The recipe: everything that decides a training, as one frozen typed value.
 
-A recipe, a seed and a dataset say exactly what will be computed. It imports no Keras, so listing and printing
-recipes is instant. A variant is ``replace(base, name=…, epochs=…)``.
+A recipe, a seed and a dataset say exactly what will be computed. It imports no Keras, so listing
+and printing recipes is instant. A variant is ``replace(base, name=…, epochs=…)``.
 """
 
 from __future__ import annotations
@@ -10,23 +10,26 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from cifarlab.errors import RecipeError, UnknownNameError, UsageError
 
-Value = bool | int | float | str | None | tuple["Value", ...]
+Value = Any  # bool, int, float, str, None, or a tuple of them
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """Random changes of each training image, drawn anew for each image and epoch. All off by default."""
+    """Random changes of each training image, drawn anew each epoch. All off by default."""
 
     flip: bool = False  # mirror left and right, half of the images
     shift: float = 0.0  # up to this fraction of the side, both ways, whole pixels
     rotation: float = 0.0  # up to this many degrees, both ways
     zoom: float = 0.0  # scale by a factor in [1 - zoom, 1 + zoom]
     cutout: int = 0  # side in pixels of one square put to grey (DeVries and Taylor 2017)
+
+
+NO_AUGMENTATION = Augmentation()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +44,7 @@ class Plateau:
 
 @dataclass(frozen=True, kw_only=True)
 class EarlyStopping:
-    """Stop when validation does not improve, with the best epoch's weights (Keras's ``EarlyStopping``)."""
+    """Stop when validation stalls, with the best epoch's weights (Keras's ``EarlyStopping``)."""
 
     patience: int = 10  # epochs
     monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
@@ -54,7 +57,7 @@ class Recipe:
 
     Example:
         >>> base = Recipe(name="mine", summary="my first", model="tutorial_cnn", epochs=3)
-        >>> replace(base, batch_size=64).batch_size
+        >>> dataclasses.replace(base, batch_size=64).batch_size
         64
         >>> Recipe.from_json(base.to_json()) == base
         True
@@ -70,7 +73,7 @@ class Recipe:
     pixels: Literal["unit", "standard"] = "unit"  # / 255, or zero mean and unit deviation a channel
     labels: Literal["integer", "one-hot"] = "integer"
     validation: float = 0.1  # fraction carved from train where the dataset has no validation split
-    augmentation: Augmentation = Augmentation()
+    augmentation: Augmentation = NO_AUGMENTATION
 
     # the optimisation
     epochs: int = 10
@@ -139,8 +142,8 @@ def replace_fields(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
 
     Args:
         recipe: what to start from.
-        settings: field name (dotted inside a group: ``augmentation.flip``) to text. ``none`` switches a
-            group off; ``model_options.NAME`` takes a JSON value.
+        settings: field name (dotted inside a group: ``augmentation.flip``) to text. ``none``
+            switches a group off; ``model_options.NAME`` takes a JSON value.
 
     Raises:
         UnknownNameError: no such field; names the nearest.
@@ -203,7 +206,7 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
         return value
     if isinstance(hint, types.UnionType):  # a group or None
         return None if value is None else _convert(options[0], value, name)
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return _read(hint, value, f"{name}.")
     if typing.get_origin(hint) is not None:  # model_options: checked by the model that takes them
         if not isinstance(value, Mapping):

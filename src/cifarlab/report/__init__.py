@@ -35,7 +35,7 @@ def write_report(runs: Sequence[Run] | Run, out: str | Path | None = None) -> Pa
     """Write the report of a run, or one page that sets several side by side.
 
     It reads the run folders only, never a dataset or a model, and computes nothing that
-    ``result.json`` already says. The plots are also saved as PNG in each run's ``plots`` folder.
+    ``result.json`` already says. The plots of one run are saved as PNG in its ``plots`` folder too.
 
     Args:
         runs: one run or more; a run not evaluated yet gets a report that says so.
@@ -46,21 +46,32 @@ def write_report(runs: Sequence[Run] | Run, out: str | Path | None = None) -> Pa
         The file that was written.
 
     Raises:
-        UsageError: no run was given.
+        UsageError: no run was given, or one twice.
         RunError: a run folder is damaged.
         CifarlabError: the file cannot be written.
+
+    Example:
+        >>> data = {"name": "pets", "class_names": ["cat", "dog"]}
+        >>> run = Run.create(
+        ...     tmp_path / "run", recipe={"name": "mine"}, data=data, environment={}, seed=0
+        ... )
+        >>> write_report(run).name
+        'report.html'
     """
     runs = [runs] if isinstance(runs, Run) else list(runs)
     if not runs:
         raise UsageError("a report needs a run: cifarlab report RUN...")
+    paths = [run.path.resolve() for run in runs]
+    twice = next((path for path in paths if paths.count(path) > 1), None)
+    if twice:
+        raise UsageError(f"the run {twice} is named twice; name each run once")
     every = [read_facts(run) for run in runs]
     if len(every) == 1:
-        page = _render("run.html", run_context(every[0]))
+        name, page = "report", _render("run.html", run_context(every[0]))
+        save_plots(every[0])
     else:
-        page = _render("comparison.html", comparison_context(every))
-    for facts in every:
-        save_plots(facts)
-    path = _destination(every[0].path, out, "report" if len(every) == 1 else "comparison")
+        name, page = "comparison", _render("comparison.html", comparison_context(every))
+    path = _destination(every[0].path, out, name)
     write_text(path, page)
     return path
 

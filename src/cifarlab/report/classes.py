@@ -59,7 +59,7 @@ def confusion(facts: Facts) -> dict[str, Any] | None:
     if not facts.figures:
         return None
     pairs = [
-        f"{pair.true} taken for {pair.predicted}: {count(pair.times)} of {count(pair.support)} "
+        f"{pair.words}: {count(pair.times)} of {count(pair.support)} "
         f"({percent(pair.times / pair.support)})"
         for pair in sentences.confusions(facts, 8)
     ]

@@ -11,7 +11,7 @@ from cifarlab.metrics import mean_interval
 from cifarlab.report.embed import figure_svg
 from cifarlab.report.facts import Facts
 from cifarlab.report.numbers import SPACE, count, duration, interval, listed, number, percent
-from cifarlab.report.records import commands, flat
+from cifarlab.report.records import commands, flat, shown_path
 
 # Of these records only what differs is worth a row.
 RECORDS: dict[str, Callable[[Facts], list[tuple[str, str]]]] = {
@@ -49,10 +49,10 @@ def comparison_context(every: Sequence[Facts]) -> dict[str, Any]:
 
 
 def _labels(every: Sequence[Facts]) -> list[str]:
-    """The runs' names; with the folder above, where two runs have the same name."""
+    """The runs' names; their paths, where two runs have the same name."""
     names = [facts.name for facts in every]
     return [
-        name if names.count(name) == 1 else f"{facts.path.resolve().parent.name}/{name}"
+        name if names.count(name) == 1 else shown_path(facts.path)
         for name, facts in zip(names, every, strict=True)
     ]
 

@@ -9,7 +9,8 @@ from markupsafe import Markup
 
 from cifarlab import plots
 from cifarlab.metrics import log_losses, mean_interval
-from cifarlab.report import sentences
+from cifarlab.report import records, sentences
+from cifarlab.report.classes import class_rows, confusion
 from cifarlab.report.embed import figure_svg
 from cifarlab.report.facts import Facts
 from cifarlab.report.gallery import galleries

@@ -96,6 +96,16 @@ def duration(seconds: float | None) -> str:
     return f"{minutes // 60}{SPACE}h{SPACE}{minutes % 60:02d}{SPACE}min"
 
 
+def quoted(name: str) -> str:
+    """A class name as it stands in a sentence: in quotes, unless it is a word.
+
+    Example:
+        >>> quoted("cat"), quoted("8")
+        ('cat', '“8”')
+    """
+    return name if name.replace("_", "").replace(" ", "").isalpha() else f"“{name}”"
+
+
 def listed(items: Sequence[str]) -> str:
     """Items as a sentence lists them.
 

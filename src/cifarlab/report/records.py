@@ -17,6 +17,7 @@ def recipe_rows(facts: Facts) -> list[tuple[str, str]]:
 
 
 def data_rows(facts: Facts) -> list[tuple[str, str]]:
+    """What data.json says, its class names first; the counts have a table of their own."""
     data = dict(facts.data)
     names = data.pop("class_names")
     data.pop("counts", None)
@@ -25,6 +26,7 @@ def data_rows(facts: Facts) -> list[tuple[str, str]]:
 
 
 def environment_rows(facts: Facts) -> list[tuple[str, str]]:
+    """What environment.json says, memory in GiB."""
     environment = dict(facts.environment)
     memory = environment.pop("memory_bytes", None)
     if memory:

@@ -9,7 +9,7 @@ import numpy as np
 
 from cifarlab.metrics import softmax
 from cifarlab.report.facts import Facts
-from cifarlab.report.numbers import count, duration, listed, number, percent, points
+from cifarlab.report.numbers import count, duration, listed, number, percent, points, quoted
 
 PHASES = {
     "setup": "set-up",
@@ -26,6 +26,11 @@ class Confusion(NamedTuple):
     predicted: str
     times: int
     support: int
+
+    @property
+    def words(self) -> str:
+        """What is taken for what."""
+        return f"{quoted(self.true)} taken for {quoted(self.predicted)}"
 
 
 def opening(facts: Facts) -> list[str]:
@@ -46,6 +51,8 @@ def _training(facts: Facts) -> str:
         model += f", {count(result['parameters'], 'parameter')},"
     sentence = f"The recipe {name} trained {model} on {count(counts.get('train'), 'image')} of "
     sentence += f"{facts.dataset} in {len(facts.class_names)} classes for {count(epochs, 'epoch')}"
+    if not result.get("completed", True):
+        sentence += f" of {count(recipe.get('epochs'))} so far"
     if facts.seconds.get("train"):
         sentence += f", which took {duration(facts.seconds['train'])}"
     return sentence + "."
@@ -58,10 +65,10 @@ def _unevaluated(facts: Facts) -> list[str]:
     measured = [row for row in facts.history if row.get("val_accuracy") is not None]
     if measured:
         best = max(measured, key=lambda row: row["val_accuracy"])
+        several = f", the best of {len(measured)}, which flatters" if len(measured) > 1 else ""
         sentences.append(
             f"Of its {count(facts.counts.get('validation'), 'validation image')} it had "
-            f"{percent(best['val_accuracy'])} right in epoch {int(best['epoch'])}, the best of "
-            f"{len(measured)}; a best of several flatters."
+            f"{percent(best['val_accuracy'])} right in epoch {int(best['epoch'])}{several}."
         )
     return sentences
 
@@ -82,14 +89,12 @@ def _extremes(facts: Facts) -> list[str]:
     if len(ranking) < 2 or ranking[0][1]["f1"] == ranking[-1][1]["f1"]:
         return []
     (best, strong), (worst, weak) = ranking[0], ranking[-1]
-    sentence = (
-        f"It is strongest on {best}, of which it finds {percent(strong['recall'])}, and weakest on "
-        f"{worst}, of which it finds {percent(weak['recall'])}"
-    )
+    sentence = f"It is strongest on {quoted(best)}, of which it finds {percent(strong['recall'])}"
+    sentence += f", and weakest on {quoted(worst)}, of which it finds {percent(weak['recall'])}"
     pairs = confusions(facts, 1)
     if pairs:
         sentence += (
-            f"; its most frequent mistake is {pairs[0].true} taken for {pairs[0].predicted} "
+            f"; its most frequent mistake is {pairs[0].words} "
             f"({count(pairs[0].times)} of {count(pairs[0].support)})"
         )
     return [sentence + "."]
@@ -116,26 +121,28 @@ def confusions(facts: Facts, most: int) -> list[Confusion]:
 
 
 def classes(facts: Facts) -> list[str]:
-    """Which classes are strong and which weak, and whether that can be told apart."""
+    """Which classes are strong, which weak, which never found and which absent."""
     ranking = ranked(facts)
-    few = min(3, len(ranking) // 2)
-    if not few:
-        return []
-    sentences = [
-        f"Strongest by F1: {_with_f1(ranking[:few])}.",
-        f"Weakest: {_with_f1(ranking[: -few - 1 : -1])}.",
-    ]
+    few, sentences = min(3, len(ranking) // 2), []
+    if few:
+        weakest = ranking[: -few - 1 : -1]
+        sentences.append(
+            f"Strongest by F1: {_with_f1(ranking[:few])}. Weakest: {_with_f1(weakest)}."
+        )
     never = [name for name, figures in ranking if not figures["recall"]]
     if never:
-        sentences.append(f"It never finds {listed(never)}.")
-    absent = sorted(set(facts.figures["per_class"]) - {name for name, _ in ranking})
+        sentences.append(f"It never finds {listed(list(map(quoted, never)))}.")
+    present = {name for name, _ in ranking}
+    absent = [name for name in facts.class_names if name not in present]
     if absent:
-        sentences.append(f"There are no {facts.split} images of {listed(absent)}.")
+        sentences.append(
+            f"There are no {facts.split} images of {listed(list(map(quoted, absent)))}."
+        )
     return sentences
 
 
 def _with_f1(ranking: Sequence[tuple[str, Mapping[str, float]]]) -> str:
-    return listed([f"{name} ({percent(figures['f1'])})" for name, figures in ranking])
+    return listed([f"{quoted(name)} ({percent(figures['f1'])})" for name, figures in ranking])
 
 
 def confidence(facts: Facts) -> list[str]:
