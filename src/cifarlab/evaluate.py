@@ -74,50 +74,46 @@ class Evaluation:
         """Softmax of the logits, (N, C)."""
         return metrics.softmax(self.logits)
 
+    @cached_property
+    def figures(self) -> dict[str, Any]:
+        """Every figure, as `metrics.summarize` computes it."""
+        return metrics.summarize(self.logits, self.labels, self.class_names)
+
     @property
     def accuracy(self) -> float:
         """Fraction classified right."""
-        return metrics.accuracy(self.logits, self.labels)
+        return self.figures["accuracy"]
 
     @property
     def accuracy_ci95(self) -> tuple[float, float]:
         """Wilson's 95 % interval of the accuracy, over the draw of images."""
-        return metrics.wilson_interval(int((self.predictions == self.labels).sum()), self.n)
+        low, high = self.figures["accuracy_ci95"]
+        return low, high
 
     @property
     def loss(self) -> float:
         """Mean cross-entropy in nats."""
-        return metrics.log_loss(self.logits, self.labels)
+        return self.figures["loss"]
 
     @property
     def ece(self) -> float:
         """Expected calibration error over 15 bins of equal width."""
-        return metrics.expected_calibration_error(self.logits, self.labels)
+        return self.figures["ece"]
 
     @property
     def per_class(self) -> dict[str, dict[str, float]]:
         """Class name to precision, recall, f1 and support."""
-        return metrics.per_class(self.labels, self.predictions, self.class_names)
+        return self.figures["per_class"]
 
     @property
     def confusion_matrix(self) -> np.ndarray:
         """Counts, int64 (C, C): rows are true classes, columns predicted ones."""
-        return metrics.confusion_matrix(self.labels, self.predictions, len(self.class_names))
+        return np.array(self.figures["confusion_matrix"])
 
     def to_json(self) -> dict[str, Any]:
         """The figures as JSON-ready values."""
-        return {
-            "split": self.split,
-            "n": self.n,
-            "accuracy": self.accuracy,
-            "accuracy_ci95": list(self.accuracy_ci95),
-            "loss": self.loss,
-            "ece": self.ece,
-            "per_class": self.per_class,
-            "confusion_matrix": self.confusion_matrix.tolist(),
-            "tta": self.tta,
-            "test_looks": self.test_looks,
-        }
+        looks = {"tta": self.tta, "test_looks": self.test_looks}
+        return {"split": self.split, **self.figures, **looks}
 
 
 def evaluate(

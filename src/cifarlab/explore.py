@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cifarlab.data import Dataset, Split
+from cifarlab.data import Dataset, Split, channel_statistics
 from cifarlab.files import write_json
 
 SAMPLES = 8  # images a class in the sample grid
 BINS = 32  # of the brightness histogram, over 0 to 255
 EXAMPLES = 20  # duplicates and odd images named in full
-_CHUNK = 2_000  # images whose pixels are in memory as floats at once
 
 
 @dataclass(frozen=True)
@@ -111,19 +110,15 @@ def _colours(
     splits: dict[str, Split], class_names: tuple[str, ...]
 ) -> tuple[dict[str, list[float]], dict[str, Any]]:
     """Channel means and deviations of train, and the brightness of every split."""
-    means, squares = _image_means(splits["train"].images)
-    mean = means.mean(axis=0)
-    std = np.sqrt(squares.mean(axis=0) - mean**2)
-    channels = {"mean": (mean / 255).tolist(), "std": (std / 255).tolist()}
-
-    bright = {"train": means.mean(axis=1)}
-    for name, split in splits.items():
-        if name != "train":
-            bright[name] = _image_means(split.images)[0].mean(axis=1)
+    mean, std = (np.divide(part, 255) for part in channel_statistics(splits["train"].images))
+    bright = {
+        name: split.images.mean(axis=(1, 2, 3), dtype=np.float64) for name, split in splits.items()
+    }
     train, labels = bright["train"], splits["train"].labels
     counts = np.bincount(labels, minlength=len(class_names))
     sums = np.bincount(labels, weights=train, minlength=len(class_names))
     edges = np.linspace(0, 255, BINS + 1)
+    channels = {"mean": mean.tolist(), "std": std.tolist()}
     return channels, {
         "mean": float(train.mean()),
         "std": float(train.std()),
@@ -133,16 +128,6 @@ def _colours(
             name: np.histogram(values, edges)[0].tolist() for name, values in bright.items()
         },
     }
-
-
-def _image_means(images: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Each image's mean and mean square of each channel: two float64 (N, 3)."""
-    means, squares = [], []
-    for start in range(0, len(images), _CHUNK):
-        pixels = images[start : start + _CHUNK].astype(np.float64)
-        means.append(pixels.mean(axis=(1, 2)))
-        squares.append(np.einsum("nhwc,nhwc->nc", pixels, pixels) / pixels[0, :, :, 0].size)
-    return np.concatenate(means), np.concatenate(squares)
 
 
 def _duplicates(splits: dict[str, Split], class_names: tuple[str, ...]) -> dict[str, Any]:

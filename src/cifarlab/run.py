@@ -16,6 +16,8 @@ import os
 import re
 import shutil
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,7 +167,7 @@ class Run:
         try:
             with np.load(path, allow_pickle=False) as file:
                 return {name: file[name] for name in file.files}
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise RunError(f"{path} is damaged: {error}") from error
 
     def write_predictions(self, split: str, **arrays: np.ndarray) -> None:
@@ -175,7 +177,7 @@ class Run:
 
     def save_model(self, model: keras.Model, description: Mapping[str, Any]) -> None:
         """Write model.safetensors, then model.json, which says how to build the model again."""
-        weights = {v.path: np.ascontiguousarray(v.numpy()) for v in model.weights}
+        weights = {v.path: np.array(v.numpy(), order="C") for v in model.weights}
         if len(weights) != len(model.weights):
             raise ValueError(f"two weights of {model.name} have the same path")
         write_bytes(self.path / "model.safetensors", save(weights))

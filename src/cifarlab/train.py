@@ -207,6 +207,7 @@ def describe_data(data: Dataset, recipe: Recipe) -> dict[str, Any]:
     std: tuple[float, ...] = (255.0,) * 3
     if recipe.pixels == "standard":
         mean, std = channel_statistics(training.images)
+        std = tuple(deviation or 1.0 for deviation in std)  # a constant channel has none
     return {
         "name": data.name,
         "source": data.source,

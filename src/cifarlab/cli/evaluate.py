@@ -30,7 +30,7 @@ def evaluate(
     ] = "none",
     json: Json = False,
 ) -> None:
-    """Measure a run on a split; every look at its test split is counted."""
+    """Measure a run on a split; looks at test are counted."""
     from cifarlab.backend import load
     from cifarlab.run import Run
 
@@ -62,7 +62,7 @@ def report(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Write one HTML file that shows how good a run is; several runs side by side."""
+    """Write a page that shows how good a run is, or several."""
     from cifarlab.report import write_report
     from cifarlab.run import Run
 

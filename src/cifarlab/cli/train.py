@@ -48,7 +48,7 @@ def train(
     tensorboard: Annotated[bool, typer.Option(help="Write logs for TensorBoard.")] = False,
     json: Json = False,
 ) -> None:
-    """Train a classifier, measure it once on the test split, and write its report."""
+    """Train a classifier, measure it once on test, report."""
     from cifarlab import backend as backends
 
     backends.load(backend)

@@ -67,7 +67,7 @@ def save_checkpoint(path: Path, model: Any, callbacks: list[Any], progress: Prog
         "progress": json.dumps(position),
         "callbacks": json.dumps(remembered),
     }
-    contiguous = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
+    contiguous = {name: np.array(value, order="C") for name, value in arrays.items()}
     write_bytes(path, save(contiguous, metadata))
 
 

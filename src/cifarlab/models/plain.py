@@ -72,7 +72,9 @@ def plain_cnn(
     x = layers.Flatten(name="flatten")(x)  # (N, 4 * 4 * 128)
     for i, units in enumerate(dense, start=1):
         regularizer = keras.regularizers.L2(l2) if l2 else None
-        x = layers.Dense(units, kernel_regularizer=regularizer, name=f"dense{i}")(x)
+        x = layers.Dense(
+            units, use_bias=not batch_norm, kernel_regularizer=regularizer, name=f"dense{i}"
+        )(x)
         if batch_norm:
             x = FusedBatchNormalization(name=f"dense{i}_norm")(x)
         x = layers.ReLU(name=f"dense{i}_relu")(x)

@@ -83,7 +83,8 @@ regularized_cnn = Recipe(
     summary="Augmentation, dropout, L2 and batch norm; rate lowered on plateau; early stopping",
     model="plain_cnn",
     model_options={
-        "block_dropout": (0.1, 0.2, 0.3),
+        "blocks": ((32,), (64, 64), (128, 128, 128)),
+        "block_dropout": (0.05, 0.1, 0.2),
         "dense": (),
         "batch_norm": True,
         "l2": 1e-4,

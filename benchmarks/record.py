@@ -1,0 +1,82 @@
+"""Make a record, the evidence behind a figure, of finished and evaluated runs of one recipe.
+
+    python benchmarks/record.py records/tutorial_cnn runs/tutorial_cnn-1 runs/tutorial_cnn-2 …
+
+Writes ``record.json`` and each run's ``result.json``, ``history.csv``, ``recipe.json`` and
+``environment.json``. The README beside them, which says what was tried, is written by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from cifarlab.files import write_json
+from cifarlab.metrics import mean_interval
+from cifarlab.run import Run
+
+KEPT = ("result.json", "history.csv", "recipe.json", "environment.json")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("record", type=Path, help="folder to write, such as records/tutorial_cnn")
+    parser.add_argument("runs", type=Path, nargs="+")
+    arguments = parser.parse_args()
+    runs = [Run(path) for path in arguments.runs]
+    record = summarize(arguments.record.name, runs)
+    for run in runs:
+        folder = arguments.record / f"seed-{run.result['seed']}"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in KEPT:
+            shutil.copyfile(run.path / name, folder / name)
+    write_json(arguments.record / "record.json", record)
+    print(json.dumps(record, indent=2))
+
+
+def summarize(name: str, runs: list[Run]) -> dict[str, Any]:
+    """What record.json holds: mean and interval over the runs, and how to run them again."""
+    results, recipe = [run.result for run in runs], runs[0].recipe
+    for run, result in zip(runs, results, strict=True):
+        if "accuracy" not in result:
+            sys.exit(f"{run.path} has not been evaluated on test")
+        if result["test_looks"] != 1:
+            sys.exit(
+                f"{run.path}: its test split was opened {result['test_looks']} times, not once"
+            )
+        if run.recipe != recipe:
+            sys.exit(f"{run.path} has another recipe than {runs[0].path}")
+    environment = runs[0].environment
+    mean, low, high = mean_interval([result["accuracy"] for result in results])
+    seconds = [sum(result["seconds"].values()) for result in results]
+    first = min(result["seed"] for result in results)
+    return {
+        "name": name,
+        "recipe": recipe["name"],
+        "dataset": results[0]["dataset"],
+        "n": len(runs),
+        "accuracy_mean": mean,
+        # Over seeds; one run has none, and its interval over the test images is in its result.json.
+        "accuracy_ci95": None if low is None else [low, high],
+        "accuracy_each": [result["accuracy"] for result in results],
+        "val_accuracy_each": [
+            run.history[result["best_epoch"] - 1]["val_accuracy"]
+            for run, result in zip(runs, results, strict=True)
+        ],
+        "seconds_mean": sum(seconds) / len(seconds),
+        "parameters": results[0]["parameters"],
+        "command": f"cifarlab train cifar10 --recipe {recipe['name']} --epochs {recipe['epochs']} "
+        f"--seed {first} --runs {len(runs)}",
+        "hardware": f"{environment['cpu']}, {environment['threads']} cores, "
+        f"{environment['backend']}, {environment['precision']}",
+        "versions": environment["versions"],
+        "date": environment["date"][:10],
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,211 @@
+"""Augmentation, against moves worked out by hand and over many draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from keras import ops, random
+
+from cifarlab import augment
+from cifarlab.augment import Augment, cutout, random_affine, random_flip, random_shift
+from cifarlab.recipes import Augmentation
+
+MANY = 400
+
+
+def ramp(side: int, count: int = 1) -> np.ndarray:
+    """Pixels 10 * row + column, the same in three channels: uint8 (count, side, side, 3)."""
+    pixels = 10 * np.arange(side)[:, None] + np.arange(side)
+    return np.tile(pixels[None, :, :, None], (count, 1, 1, 3)).astype("uint8")
+
+
+def run(function: Callable, images: np.ndarray, *arguments: Any, seed: int = 0, **options: Any):
+    images = ops.convert_to_tensor(images)
+    return ops.convert_to_numpy(
+        function(images, *arguments, seed=random.SeedGenerator(seed), **options)
+    )
+
+
+@pytest.fixture
+def draw(monkeypatch):
+    """Make the random functions give these numbers, a row for each thing drawn."""
+
+    def fix(*rows: Any) -> None:
+        def drawn(shape: tuple, *bounds: Any, seed: Any, **options: Any) -> Any:
+            dtype = options.get("dtype", "float32")
+            return ops.reshape(ops.convert_to_tensor(np.array(rows).astype(dtype)), shape)
+
+        monkeypatch.setattr(augment.random, "uniform", drawn)
+        monkeypatch.setattr(augment.random, "randint", drawn)
+
+    return fix
+
+
+# --- flip ---
+
+
+def test_flip_mirrors_about_half_and_does_nothing_else() -> None:
+    images = ramp(5, MANY)
+    flipped = run(random_flip, images)
+    assert flipped.dtype == np.uint8
+    mirrored = (flipped == images[:, :, ::-1]).all(axis=(1, 2, 3))
+    kept = (flipped == images).all(axis=(1, 2, 3))
+    assert (mirrored ^ kept).all()
+    # Five standard deviations of a fair coin: sqrt(400) / 2 = 10.
+    assert abs(mirrored.sum() - MANY / 2) <= 50
+
+
+# --- shift ---
+
+
+def test_shift_by_hand(draw) -> None:
+    draw([0], [2])  # the corner of the crop: up to the first padded row, right to the last column
+    shifted = run(random_shift, ramp(4), 1)
+    rows, columns = [1, 0, 1, 2], [1, 2, 3, 2]  # reflected: the edge itself is not repeated
+    np.testing.assert_array_equal(shifted, ramp(4)[:, rows][:, :, columns])
+    assert shifted.dtype == np.uint8
+
+
+def test_shift_makes_every_move_in_range_and_no_other() -> None:
+    images = ramp(4, MANY)
+    shifted = run(random_shift, images, 1)
+    moved = {-1: [1, 0, 1, 2], 0: [0, 1, 2, 3], 1: [1, 2, 3, 2]}
+    moves = {
+        (dy, dx): images[0][rows][:, columns]
+        for dy, rows in moved.items()
+        for dx, columns in moved.items()
+    }
+    seen = [{key for key, move in moves.items() if (move == image).all()} for image in shifted]
+    assert all(len(keys) == 1 for keys in seen)
+    # That one of nine is missing after 400 draws has the probability 9 * (8/9)**400 = 3e-20.
+    assert set().union(*seen) == set(moves)
+
+
+# --- affine ---
+
+
+def test_affine_of_no_strength_is_the_identity() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (8, 9, 9, 3), dtype=np.uint8)
+    same = run(random_affine, images, degrees=0.0, zoom=0.0, shift=0.0)
+    assert same.dtype == np.float32
+    # Coordinates near 9 have the float32 step 1e-6; a step between pixels is 255 at most.
+    np.testing.assert_allclose(same, images, atol=1e-3)
+
+
+@pytest.mark.parametrize("side", [4, 5])
+@pytest.mark.parametrize(("sign", "turns"), [(1, 1), (-1, 3)])
+def test_a_quarter_turn_by_hand(draw, side: int, sign: int, turns: int) -> None:
+    images = ramp(side)
+    draw([sign], [0], [0], [0])
+    turned = run(random_affine, images, degrees=90.0, zoom=0.0, shift=0.0)
+    # A float32 cosine of 90 degrees is 4e-8 from 0, times coordinates of 4, times steps of 50.
+    np.testing.assert_allclose(turned[0], np.rot90(images[0], turns), atol=1e-3)
+
+
+def test_zoom_by_hand(draw) -> None:
+    draw([0], [1], [0], [0])  # twice as large: pixel x comes from x / 2 + 0.75
+    zoomed = run(random_affine, ramp(4), degrees=0.0, zoom=1.0, shift=0.0)
+    at = np.arange(4) / 2 + 0.75
+    expected = 10 * at[:, None] + at  # the ramp is linear, and so is the interpolation
+    np.testing.assert_allclose(zoomed[0, :, :, 0], expected, atol=1e-4)
+
+
+def test_affine_shift_by_hand(draw) -> None:
+    draw([0], [0], [1], [-1])  # a quarter of four pixels: column from the right, row from above
+    shifted = run(random_affine, ramp(4), degrees=0.0, zoom=0.0, shift=0.25)
+    expected = ramp(4)[:, [0, 0, 1, 2]][:, :, [1, 2, 3, 3]]
+    np.testing.assert_allclose(shifted, expected, atol=1e-4)
+
+
+def test_affine_stays_in_range() -> None:
+    images = np.random.default_rng(0).integers(0, 2, (64, 8, 8, 3), dtype=np.uint8) * 255
+    turned = run(random_affine, images, degrees=30.0, zoom=0.3, shift=0.2)
+    assert turned.shape == images.shape
+    assert turned.min() >= 0
+    assert turned.max() <= 255 + 1e-3  # rounding of the four weights of a pixel
+    assert np.isfinite(turned).all()
+
+
+# --- cutout ---
+
+
+@pytest.mark.parametrize(
+    ("side", "centre", "rows", "columns"),
+    [
+        (3, (4, 5), range(3, 6), range(4, 7)),
+        (4, (4, 5), range(2, 6), range(3, 7)),
+        (3, (0, 8), range(2), range(7, 9)),  # at the edge less of it is seen
+    ],
+)
+def test_cutout_by_hand(draw, side: int, centre: tuple, rows: range, columns: range) -> None:
+    draw(*centre)
+    cut = run(cutout, np.full((1, 9, 9, 3), 250, "uint8"), side)
+    expected = np.full((1, 9, 9, 3), 250, "uint8")
+    expected[:, rows.start : rows.stop, columns.start : columns.stop] = 128
+    np.testing.assert_array_equal(cut, expected)
+    assert cut.dtype == np.uint8
+
+
+def test_cutout_is_one_square_centred_anywhere() -> None:
+    cut = run(cutout, np.full((MANY, 9, 9, 3), 250, "uint8"), 3)
+    grey = (cut == 128).all(axis=3)
+    assert ((cut == 250) | (cut == 128)).all()
+    heights, widths = grey.any(axis=2).sum(axis=1), grey.any(axis=1).sum(axis=1)
+    np.testing.assert_array_equal(grey.sum(axis=(1, 2)), heights * widths)  # a full rectangle
+    assert set(heights) == set(widths) == {2, 3}
+    assert grey.any(axis=0).all()  # every pixel is covered sometimes
+
+
+# --- the layer ---
+
+
+EVERY = [
+    Augmentation(flip=True),
+    Augmentation(shift=0.25),
+    Augmentation(rotation=20.0),
+    Augmentation(zoom=0.3),
+    Augmentation(cutout=3),
+    Augmentation(flip=True, shift=0.1, rotation=10.0, zoom=0.1, cutout=4),
+]
+
+
+def layer_of(augmentation: Augmentation, state: tuple[int, int] = (7, 0)) -> Augment:
+    layer = Augment(augmentation)
+    layer.seed_generator.state.assign(np.array(state))
+    return layer
+
+
+@pytest.mark.parametrize("augmentation", EVERY, ids=str)
+def test_each_image_has_its_own_draw_and_the_state_decides_it(augmentation) -> None:
+    images = np.repeat(
+        np.random.default_rng(1).integers(0, 256, (1, 8, 8, 3), dtype=np.uint8), 16, axis=0
+    )
+    layer = layer_of(augmentation)
+    first, second = np.asarray(layer(images)), np.asarray(layer(images))
+    assert first.dtype == np.float32
+    assert first.shape == images.shape
+    assert len(np.unique(first.reshape(16, -1), axis=0)) > 1
+    assert (first != second).any()
+    np.testing.assert_array_equal(layer_of(augmentation)(images), first)
+    assert (np.asarray(layer_of(augmentation, (8, 0))(images)) != first).any()
+
+
+def test_nothing_asked_for_is_nothing_done() -> None:
+    images = ramp(5, 3)
+    output = np.asarray(Augment(Augmentation())(images))
+    np.testing.assert_array_equal(output, images)
+    assert output.dtype == np.float32
+
+
+def test_a_shift_of_less_than_a_pixel_is_one_pixel() -> None:
+    output = np.asarray(layer_of(Augmentation(shift=0.01))(ramp(8, 64)))
+    assert (output != ramp(8, 64)).any()
+
+
+def test_shift_with_rotation_is_one_resampling(draw) -> None:
+    draw([0], [0], [1], [0])
+    output = np.asarray(Augment(Augmentation(rotation=5.0, shift=0.25))(ramp(4)))
+    np.testing.assert_allclose(output, ramp(4)[:, :, [1, 2, 3, 3]], atol=1e-4)

@@ -1,0 +1,90 @@
+"""The same weights give the same logits on TensorFlow and JAX, and a step moves them alike."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+MODELS = ("tutorial_cnn", "plain_cnn", "airbench_cnn", "resnet20")
+# Weights come from NumPy, because one seed gives other numbers on each backend. In `step` all is
+# deterministic: no augmentation, no dropout, plain gradient descent.
+PROGRAM = """
+import sys
+import keras
+import numpy as np
+from cifarlab.augment import Augment
+from cifarlab.engine import Program, forward
+from cifarlab.engine.loop import make_steps
+from cifarlab.engine.program import Sums, epoch_keys
+from cifarlab.models import create_model
+from cifarlab.recipes import Augmentation
+
+def fill(model):
+    random = np.random.default_rng(0)
+    for v in model.weights:
+        scale = (2 / np.prod(v.shape[:-1])) ** 0.5 if len(v.shape) > 1 else 0.05
+        shift = 1.0 if v.name in ("gamma", "moving_variance") else 0.0
+        v.assign(shift + scale * random.standard_normal(v.shape) * (0.3 if shift else 1.0))
+        if v.name == "moving_variance":
+            v.assign(np.abs(v.numpy()) + 0.1)
+
+images = np.random.default_rng(1).integers(0, 256, (16, 32, 32, 3), dtype=np.uint8)
+labels = np.arange(16) % 10
+out = {}
+for name in sys.argv[2:]:
+    options = {"dropout": 0.0, "batch_norm": True} if name == "plain_cnn" else {}
+    model = create_model(name, num_classes=10, mean=(125.0,) * 3, std=(63.0,) * 3, **options)
+    fill(model)
+    out[f"{name}/logits"] = forward(model)(images)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.01), loss)
+    model.optimizer.build(model.trainable_variables)
+    program = Program(model, Augment(Augmentation()), loss, images, labels, 16, "float32")
+    steps = make_steps(program)
+    steps.start_epoch(np.arange(16, dtype=np.int32), epoch_keys(0, 0, 1))
+    before = [v.numpy().copy() for v in model.weights]
+    out[f"{name}/loss"] = np.array(steps.run(0, 1, Sums()).loss)
+    for i, (v, b) in enumerate(zip(model.weights, before)):
+        out[f"{name}/moved/{i}"] = v.numpy() - b
+np.savez(sys.argv[1], **out)
+"""
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, dict]:
+    """What the program gives on TensorFlow and on JAX."""
+    results = []
+    for backend in ("tensorflow", "jax"):
+        path = tmp_path_factory.mktemp("parity") / f"{backend}.npz"
+        environment = {**os.environ, "KERAS_BACKEND": backend}
+        command = [sys.executable, "-c", PROGRAM, str(path), *MODELS]
+        subprocess.run(command, check=True, env=environment, timeout=280)
+        with np.load(path) as file:
+            results.append(dict(file))
+    return results[0], results[1]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_same_weights_give_the_same_logits(both: tuple[dict, dict], name: str) -> None:
+    tensorflow, jax = (result[f"{name}/logits"] for result in both)
+    assert np.abs(tensorflow).max() > 0.01  # not all zero
+    assert np.abs(tensorflow - jax).max() <= 1e-4
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_one_step_moves_the_weights_alike(both: tuple[dict, dict], name: str) -> None:
+    tensorflow, jax = both
+    assert tensorflow[f"{name}/loss"] == pytest.approx(jax[f"{name}/loss"], abs=1e-4)
+    moved = [key for key in tensorflow if key.startswith(f"{name}/moved/")]
+    assert moved
+    for key in moved:
+        ours, theirs = tensorflow[key], jax[key]
+        # A ReLU at its kink may open on one backend and not on the other, which moves single
+        # entries; sums over up to 16,384 positions in two orders move all by about 1e-6.
+        difference = np.linalg.norm(ours - theirs)
+        assert difference <= 0.01 * np.linalg.norm(ours) + 1e-6, key
+        assert np.abs(ours).max() > 0, key  # every weight and every moving statistic moves
