@@ -84,7 +84,7 @@ def test_one_step_moves_the_weights_alike(both: tuple[dict, dict], name: str) ->
     for key in moved:
         ours, theirs = tensorflow[key], jax[key]
         # A ReLU at its kink may open on one backend and not on the other, which moves single
-        # entries; sums over up to 16,384 positions in two orders move all by about 1e-6.
+        # entries: 1 % was seen in the deepest model. A wrong gradient is off by its own size.
         difference = np.linalg.norm(ours - theirs)
-        assert difference <= 0.01 * np.linalg.norm(ours) + 1e-6, key
+        assert difference <= 0.03 * np.linalg.norm(ours) + 1e-6, key
         assert np.abs(ours).max() > 0, key  # every weight and every moving statistic moves

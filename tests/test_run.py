@@ -196,13 +196,6 @@ def test_a_damaged_document_is_one_line_that_names_it(run, name: str, content: b
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
-def test_a_document_without_what_is_needed_is_damaged(run, name: str) -> None:
-    (run.path / name).write_text("{}")
-    with pytest.raises(RunError, match=f"{name} is damaged.*absent_key"):
-        getattr(Run(run.path), name.removesuffix(".json"))["absent_key"]
-
-
 # --- history.csv ---
 
 

@@ -1,0 +1,374 @@
+"""``cifarlab train``, ``evaluate`` and ``report``, in one process but for one run of each kind."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cifarlab import cli
+from cifarlab.run import Run
+
+FIGURES = {
+    *("split", "n", "accuracy", "accuracy_ci95", "loss", "ece", "per_class"),
+    *("confusion_matrix", "tta", "test_looks"),
+}
+BY_TRAINING = {
+    *("recipe", "dataset", "seed", "epochs_run", "best_epoch", "stopped_early", "seconds"),
+    *("completed", "known_threshold", "parameters", "model_summary", "backend", "precision"),
+}
+FILES = (
+    *("recipe.json", "environment.json", "data.json", "result.json", "history.csv"),
+    *("model.json", "model.safetensors", "checkpoint.safetensors"),
+    *("predictions-test.npz", "report.html"),
+)
+
+
+class Answer(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+def invoke(*words: object) -> Answer:
+    """Run one command in this process."""
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2)]
+    with redirect_stdout(streams[0]), redirect_stderr(streams[1]):
+        with pytest.raises(SystemExit) as end:
+            cli.main([str(word) for word in words])
+        for stream in streams:
+            stream.flush()
+    texts = [stream.buffer.getvalue().decode() for stream in streams]  # type: ignore[attr-defined]
+    return Answer(int(end.value.code or 0), *texts)
+
+
+def one_document(text: str) -> object:
+    """What `text` says, if it is one line of JSON and nothing else."""
+    assert text.endswith("\n")
+    assert text.count("\n") == 1
+    return json.loads(text)
+
+
+def assert_one_error(answer: Answer, status: int, *fragments: str) -> None:
+    assert answer.status == status, answer
+    assert answer.out == ""
+    assert answer.err.startswith("error: ")
+    assert answer.err.count("\n") == 1
+    for fragment in fragments:
+        assert fragment in answer.err
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_folder, tmp_path_factory) -> tuple[Path, Answer]:
+    """A run that a process of its own made, and what it printed. Tests work on copies of it."""
+    out = tmp_path_factory.mktemp("trained") / "run"
+    words = ["train", tiny_folder, "--recipe", "debug", "--epochs", "1", "--out", out, "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "cifarlab", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    return out, Answer(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def run(trained, tmp_path) -> Path:
+    return shutil.copytree(trained[0], tmp_path / "run")
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch) -> Path:
+    """A folder to work in, without CIFAR-10 anywhere."""
+    monkeypatch.delenv("CIFARLAB_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# --- train ---
+
+
+def test_train_leaves_a_measured_and_reported_run(trained, tiny_folder) -> None:
+    path, answer = trained
+    assert answer.status == 0, answer.err
+    result = one_document(answer.out)
+    assert result == {"run": str(path), **Run(path).result}
+    assert set(result) >= FIGURES | BY_TRAINING
+    assert (result["recipe"], result["dataset"], result["seed"]) == ("debug", "quarters", 0)
+    assert (result["completed"], result["split"], result["n"]) == (True, "test", 32)
+    assert result["test_looks"] == 1
+    assert result["epochs_run"] == result["best_epoch"] == 1
+    assert set(result["seconds"]) == {"setup", "compile", "train", "evaluate"}
+    assert Run(path).recipe["epochs"] == 1
+    assert Run(path).data["source"] == str(tiny_folder)
+    for name in FILES:
+        assert (path / name).stat().st_size > 0, name
+    assert list((path / "plots").glob("*.png"))
+    assert not [name for name in files_below(path.parent) if name.startswith(".")]
+    # People's text, and none of the backend's notices, on the other stream.
+    assert "test accuracy" in answer.err
+    assert f"cifarlab report {path}" in answer.err
+    assert answer.err.startswith(f"debug on quarters, 104 images, seed 0: {path}\n")
+
+
+def test_several_runs_have_seeds_folders_and_a_mean(place, tiny_folder) -> None:
+    words = ("train", tiny_folder, "--recipe", "debug", "--set", "epochs=1", "--seed", 4)
+    answer = invoke(*words, "--runs", 2, "--out", "both", "--json")
+    assert answer.status == 0, answer.err
+    results = one_document(answer.out)
+    assert [result["seed"] for result in results] == [4, 5]
+    assert [result["run"] for result in results] == ["both/debug-seed4", "both/debug-seed5"]
+    runs = [Run(result["run"]) for result in results]
+    assert [run.result["completed"] for run in runs] == [True, True]
+    logits = [run.predictions("test")["logits"] for run in runs]
+    assert (logits[0] != logits[1]).any()
+    mean = np.mean([result["accuracy"] for result in results])
+    assert f"2 seeds: mean {mean:.2%}" in answer.err
+    assert sorted(os.listdir("both")) == ["debug-seed4", "debug-seed5"]
+
+
+def test_without_cifar10_it_says_why_and_trains_on_the_fallback(place) -> None:
+    words = ("train", "--recipe", "debug", "--epochs", 1, "--fallback", "digits")
+    answer = invoke(*words)
+    assert answer.status == 0, answer.err
+    why, instead = answer.err.splitlines()
+    assert why.startswith("CIFAR-10 is neither on this machine")
+    assert "CIFARLAB_DATA" in why
+    assert instead == "training on digits instead"
+    result = Run("runs/debug-1").result
+    assert (result["dataset"], result["n"], result["completed"]) == ("digits", 359, True)
+    rows = [line.split() for line in answer.out.splitlines()]
+    (epoch,) = [row for row in rows if row and row[0] == "1"]
+    assert len(epoch) == 7
+    assert f"{result['accuracy']:.2%}" in answer.out
+    assert answer.out.endswith("\n  cifarlab report runs/debug-1\n")
+
+
+def test_without_cifar10_and_fallback_it_is_an_error(place) -> None:
+    answer = invoke("train", "--recipe", "debug")
+    assert_one_error(answer, 1, "CIFAR-10", "--fallback digits")
+    assert files_below(place) == {}
+
+
+def test_photographs_without_a_test_split_are_trained_on_too(place, tiny_folder) -> None:
+    """A folder of class folders is a dataset; what is not there cannot be measured."""
+    shutil.copytree(tiny_folder / "train", "photos")
+    answer = invoke("train", "photos", "--recipe", "debug", "--epochs", 1, "--out", "run", "--json")
+    assert answer.status == 0, answer.err
+    result = one_document(answer.out)
+    assert result["completed"]
+    assert result["test_looks"] == 0
+    assert "accuracy" not in result or result["split"] != "test"
+    assert Path("run/report.html").exists()
+
+
+def make_bad_data(place: Path) -> None:
+    """Folders that are no datasets."""
+    (place / "empty").mkdir()
+    (place / "single" / "cat").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(place / "single" / "cat" / "1.png")
+    for name in ("cat", "dog"):
+        (place / "text" / name).mkdir(parents=True)
+        for number in range(4):
+            Image.new("RGB", (8, 8)).save(place / "text" / name / f"{number}.png")
+    (place / "text" / "dog" / "odd.jpg").write_text("no photograph at all")
+    (place / "broken.json").write_text('{"name": "x"')
+    (place / "there").mkdir()
+    (place / "there" / "photo.jpg").write_text("precious")
+
+
+BAD = [
+    ("train nowhere/at/all", 1, ["nowhere/at/all", "does not exist"]),
+    ("train cifar1O", 2, ["cifar1O", "'cifar10'"]),
+    ("train empty", 1, ["empty"]),
+    ("train single", 1, ["single", "cat"]),
+    ("train text", 1, ["odd.jpg"]),
+    ("train DATA --recipe debgu", 2, ["unknown recipe 'debgu'", "'debug'"]),
+    ("train DATA --recipe broken.json", 2, ["broken.json", "not JSON"]),
+    ("train DATA --recipe absent.json", 2, ["absent.json"]),
+    ("train DATA --recipe debug --set epoch=3", 2, ["'epoch'", "'epochs'"]),
+    ("train DATA --recipe debug --set epochs=three", 2, ["epochs", "'three'"]),
+    ("train DATA --recipe debug --set epochs", 2, ["KEY=VALUE", "'epochs'"]),
+    ("train DATA --recipe debug --set =3", 2, ["KEY=VALUE"]),
+    ("train DATA --recipe debug --set model=tutorial_cn", 2, ["'tutorial_cnn'"]),
+    ("train DATA --recipe debug --set model_options.droput=0.1", 2, ["'dropout'"]),
+    ("train DATA --recipe debug --set model_options.dropout=2", 2, ["plain_cnn", "rate"]),
+    ("train DATA --recipe debug --set model_options.l2=1e999", 2, ["l2"]),
+    ("train DATA --recipe debug --set image_size=2", 2, ["2-pixel"]),
+    ("train DATA --recipe debug --set plateau.factor=1.5", 2, ["plateau.factor"]),
+    ("train DATA --recipe debug --set augmentation.shift=1", 2, ["augmentation.shift"]),
+    ("train DATA --recipe debug --set precision=flaot32", 2, ["'float32'"]),
+    ("train DATA --recipe debug --set label_smoothing=0.1 --set labels=integer", 2, ["one-hot"]),
+    ("train DATA --recipe debug --epochs 0", 2, ["--epochs"]),
+    ("train DATA --recipe debug --epochs many", 2, ["--epochs", "many"]),
+    ("train DATA --recipe debug --val 1.5", 2, ["validation", "1.5"]),
+    ("train DATA --recipe debug --val nan", 2, ["validation"]),
+    ("train DATA --recipe debug --seed 4294967296", 2, ["seed", "4294967296"]),
+    ("train DATA --recipe debug --runs 0", 2, ["--runs"]),
+    ("train DATA --recipe debug --backend tensorflw", 2, ["'tensorflow'"]),
+    ("train DATA --recipe debug --out there", 1, ["there exists and is not overwritten"]),
+    ("train DATA --recipe debug --out broken.json", 1, ["broken.json exists"]),
+    ("train DATA --recipe debug --out broken.json/run", 1, ["cannot write", "broken.json"]),
+    ("train DATA --recpie debug", 2, ["--recpie", "--recipe"]),
+    ("train DATA more", 2, ["more"]),
+    ("train --resume nowhere", 1, ["nowhere", "cifarlab train"]),
+    ("train --resume there", 1, ["there is not a run folder"]),
+    ("train --resume there --runs 2", 2, ["--runs"]),
+    ("train --resume there --out new", 2, ["--out"]),
+    ("evaluate nowhere", 1, ["nowhere"]),
+    ("evaluate there", 1, ["there is not a run folder"]),
+    ("report nowhere", 1, ["nowhere"]),
+    ("evaluate", 2, ["RUN"]),
+]
+
+
+@pytest.mark.parametrize(("words", "status", "fragments"), BAD, ids=[words for words, *_ in BAD])
+def test_bad_input_is_one_line_and_leaves_nothing(
+    place, tiny_folder, words: str, status: int, fragments: list[str]
+) -> None:
+    make_bad_data(place)
+    before = files_below(place)
+    answer = invoke(*(str(tiny_folder) if word == "DATA" else word for word in words.split()))
+    assert_one_error(answer, status, *fragments)
+    assert files_below(place) == before
+
+
+def test_tensorboard_that_is_missing_is_said_before_training(
+    place, tiny_folder, monkeypatch
+) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *rest: None if name == "tensorboard" else find_spec(name, *rest),
+    )
+    answer = invoke("train", tiny_folder, "--recipe", "debug", "--tensorboard")
+    assert_one_error(answer, 1, 'pip install "cifarlab[track]"')
+    assert files_below(place) == {}
+
+
+# --- resume ---
+
+
+def test_resuming_a_finished_run_looks_at_test_no_second_time(run) -> None:
+    before = files_below(run)
+    answer = invoke("train", "--resume", run, "--recipe", run / "recipe.json", "--json")
+    assert answer.status == 0, answer.err
+    assert one_document(answer.out)["test_looks"] == 1
+    after = files_below(run)
+    for name in ("result.json", "model.safetensors", "history.csv", "recipe.json"):
+        assert after[name] == before[name]
+
+
+@pytest.mark.parametrize(
+    ("words", "fragment"),
+    [
+        ("--recipe tutorial_cnn", "was started with name debug, not tutorial_cnn"),
+        ("--set batch_size=7", "was started with batch_size 32, not 7"),
+        ("--epochs 9", "was started with epochs 1, not 9"),
+        ("--val 0.5", "was started with validation 0.2, not 0.5"),
+        ("--seed 5", "was started with seed 0, not 5"),
+        ("digits", "fingerprint"),
+    ],
+)
+def test_resuming_as_another_training_names_the_difference(run, words, fragment) -> None:
+    before = files_below(run)
+    assert_one_error(invoke("train", "--resume", run, *words.split()), 1, fragment)
+    assert files_below(run) == before
+
+
+def test_what_resuming_cannot_do_is_refused_not_ignored(run) -> None:
+    before = files_below(run)
+    answer = invoke("train", "--resume", run, "--tensorboard")
+    assert answer.status in (1, 2)
+    assert "--tensorboard" in answer.err
+    assert files_below(run) == before
+
+
+@pytest.mark.parametrize("name", ["recipe.json", "data.json", "environment.json", "result.json"])
+@pytest.mark.parametrize("content", ["{", "[]", "{}"])
+@pytest.mark.parametrize("command", ["evaluate", "train --resume"])
+def test_a_damaged_run_is_one_line_that_names_the_file(run, command, name, content) -> None:
+    if command == "evaluate" and name == "recipe.json":
+        pytest.skip("evaluation does not read the recipe")
+    (run / name).write_text(content)
+    before = files_below(run)
+    assert_one_error(invoke(*command.split(), run), 1, name, "damaged")
+    assert files_below(run) == before
+
+
+@pytest.mark.parametrize("name", ["recipe.json", "data.json", "environment.json", "result.json"])
+def test_no_report_of_a_damaged_run(run, name: str) -> None:
+    (run / name).write_text("{")
+    (run / "report.html").unlink()
+    assert_one_error(invoke("report", run), 1, name, "damaged")
+    assert not (run / "report.html").exists()
+
+
+# --- evaluate and report ---
+
+
+def test_evaluate_measures_and_counts(run) -> None:
+    answer = invoke("evaluate", run, "--tta", "flip", "--json")
+    assert answer.status == 0, answer.err
+    found = one_document(answer.out)
+    assert set(found) == FIGURES
+    assert (found["split"], found["tta"], found["test_looks"]) == ("test", "flip", 2)
+    assert {key: Run(run).result[key] for key in FIGURES} == found
+    assert f"test: accuracy {found['accuracy']:.2%}" in answer.err
+    assert "looks at the test split so far: 2" in answer.err
+
+
+def test_evaluate_on_validation_for_people(run) -> None:
+    answer = invoke("evaluate", run, "--split", "val")
+    assert (answer.status, answer.err) == (0, "")
+    (row,) = Run(run).history
+    first = answer.out.splitlines()[0]
+    assert first.startswith(f"val: accuracy {row['val_accuracy']:.2%} (95 % interval ")
+    assert first.endswith(", 24 images")
+    names = [line.split()[0] for line in answer.out.splitlines() if line.split()]
+    assert {"north_east", "north_west", "south_east", "south_west"} <= set(names)
+    assert answer.out.endswith(f"cifarlab report {run}\n")
+    assert "so far: 1" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("words", "nearest"), [("--split tset", "'test'"), ("--tta flp", "'flip'")]
+)
+def test_evaluate_with_a_wrong_name(run, words: str, nearest: str) -> None:
+    before = files_below(run)
+    assert_one_error(invoke("evaluate", run, *words.split()), 2, nearest)
+    assert files_below(run) == before
+
+
+def test_report_of_one_run_and_of_two(run, trained, tmp_path) -> None:
+    (run / "report.html").unlink()
+    answer = invoke("report", run, "--json")
+    assert answer.status == 0, answer.err
+    assert one_document(answer.out) == {"report": str(run / "report.html")}
+    assert (run / "report.html").stat().st_size > 0
+    page = tmp_path / "two.html"
+    answer = invoke("report", run, shutil.copytree(run, tmp_path / "second"), "--out", page)
+    assert answer.status == 0, answer.err
+    assert answer.out.splitlines()[0] == f"Report: {page}"
+    assert "second" in page.read_text(encoding="utf-8")
+    assert_one_error(invoke("report", run, run), 2, "named twice")
