@@ -17,24 +17,25 @@ tutorial_cnn = Recipe(
 
 onehot_cnn = Recipe(
     name="onehot_cnn",
-    summary="One-hot labels, two convolution blocks, dense with dropout",
+    summary="One-hot labels, three convolutions with max pooling, dense with dropout",
     model="plain_cnn",
-    model_options={"blocks": ((32,), (64,)), "block_dropout": (0.0, 0.0), "dense": (128,)},
+    model_options={
+        "blocks": ((32,), (64,), (64,)),
+        "block_dropout": (0.0, 0.0, 0.0),
+        "dense": (128,),
+        "dropout": 0.3,
+    },
     labels="one-hot",
-    epochs=10,
+    epochs=12,
     batch_size=64,
 )
 
-# A third block, and two convolutions in the second: what does more depth give?
+# A second convolution in the second block, twice the channels in the third: what does more give?
 onehot_cnn_deeper = replace(
     onehot_cnn,
     name="onehot_cnn_deeper",
-    summary="onehot_cnn with three blocks and four convolutions: the effect of depth",
-    model_options={
-        "blocks": ((32,), (64, 64), (128,)),
-        "block_dropout": (0.0, 0.0, 0.0),
-        "dense": (128,),
-    },
+    summary="onehot_cnn with a fourth convolution and more channels: the effect of depth and width",
+    model_options={**onehot_cnn.model_options, "blocks": ((32,), (64, 64), (128,))},
 )
 
 # The deeper network fits the training images too well: dropout after each block holds it back.
@@ -56,7 +57,7 @@ augmented_cnn = Recipe(
         "dropout": 0.3,
     },
     augmentation=Augmentation(flip=True, shift=0.1, rotation=10.0),
-    epochs=24,
+    epochs=20,
     batch_size=64,
     schedule="cosine",
     early_stopping=EarlyStopping(patience=5),
@@ -73,7 +74,7 @@ plateau_cnn = Recipe(
         "batch_norm": True,
     },
     labels="one-hot",
-    epochs=22,
+    epochs=18,
     batch_size=64,
     plateau=Plateau(factor=0.3, patience=2),
 )
