@@ -127,7 +127,7 @@ def test_train_leaves_a_measured_and_reported_run(trained, tiny_folder) -> None:
     # People's text, and none of the backend's notices, on the other stream.
     assert "test accuracy" in answer.err
     assert f"cifarlab report {path}" in answer.err
-    assert answer.err.startswith(f"debug on quarters, 104 images, seed 0: {path}\n")
+    assert answer.err.startswith(f"debug on quarters, 102 images, seed 0: {path}\n")
 
 
 def test_several_runs_have_seeds_folders_and_a_mean(place, tiny_folder) -> None:
@@ -169,18 +169,6 @@ def test_without_cifar10_and_fallback_it_is_an_error(place) -> None:
     assert files_below(place) == {}
 
 
-def test_photographs_without_a_test_split_are_trained_on_too(place, tiny_folder) -> None:
-    """A folder of class folders is a dataset; what is not there cannot be measured."""
-    shutil.copytree(tiny_folder / "train", "photos")
-    answer = invoke("train", "photos", "--recipe", "debug", "--epochs", 1, "--out", "run", "--json")
-    assert answer.status == 0, answer.err
-    result = one_document(answer.out)
-    assert result["completed"]
-    assert result["test_looks"] == 0
-    assert "accuracy" not in result or result["split"] != "test"
-    assert Path("run/report.html").exists()
-
-
 def make_bad_data(place: Path) -> None:
     """Folders that are no datasets."""
     (place / "empty").mkdir()
@@ -219,7 +207,7 @@ BAD = [
     ("train DATA --recipe debug --set precision=flaot32", 2, ["'float32'"]),
     ("train DATA --recipe debug --set label_smoothing=0.1 --set labels=integer", 2, ["one-hot"]),
     ("train DATA --recipe debug --epochs 0", 2, ["--epochs"]),
-    ("train DATA --recipe debug --epochs many", 2, ["--epochs", "many"]),
+    ("train DATA --recipe debug --epochs many", 2, ["--epochs", "integer"]),
     ("train DATA --recipe debug --val 1.5", 2, ["validation", "1.5"]),
     ("train DATA --recipe debug --val nan", 2, ["validation"]),
     ("train DATA --recipe debug --seed 4294967296", 2, ["seed", "4294967296"]),
@@ -344,7 +332,7 @@ def test_evaluate_on_validation_for_people(run) -> None:
     (row,) = Run(run).history
     first = answer.out.splitlines()[0]
     assert first.startswith(f"val: accuracy {row['val_accuracy']:.2%} (95 % interval ")
-    assert first.endswith(", 24 images")
+    assert first.endswith(", 26 images")
     names = [line.split()[0] for line in answer.out.splitlines() if line.split()]
     assert {"north_east", "north_west", "south_east", "south_west"} <= set(names)
     assert answer.out.endswith(f"cifarlab report {run}\n")
@@ -372,3 +360,36 @@ def test_report_of_one_run_and_of_two(run, trained, tmp_path) -> None:
     assert answer.out.splitlines()[0] == f"Report: {page}"
     assert "second" in page.read_text(encoding="utf-8")
     assert_one_error(invoke("report", run, run), 2, "named twice")
+
+
+# --- the display ---
+
+
+def test_the_moving_line_tells_pace_and_time_left(monkeypatch, capsys) -> None:
+    from cifarlab.cli import display
+
+    lines: list[str] = []
+
+    class Screen:
+        def update(self, text) -> None:
+            lines.append(text.plain)
+
+    clock = iter([100.0, 104.0, 2000.0])
+    monkeypatch.setattr(display.time, "monotonic", lambda: next(clock))
+    shown = display.TrainingDisplay(Screen())  # type: ignore[arg-type]
+    shown.begin("debug on digits", epochs=2, steps=10)
+    logs = {"loss": 1.5, "accuracy": 0.25, "images_per_second": 1234.5, "waiting": 0.125}
+    shown.step(0, 1, logs)  # the first call compiles: no pace yet
+    shown.step(0, 5, logs)  # 0.4 epochs in 4 seconds, 1.5 to go
+    assert lines[0].endswith("left -:--")
+    assert lines[1] == (
+        "epoch 1/2  step 5/10  loss 1.5000  accuracy 0.2500  1,234 images/s  "
+        "waiting for data 12.5%  left 0:15"
+    )
+    shown.step(1, 5, logs)  # 1.4 epochs in 1,900 seconds, 0.5 to go: 678.6 seconds
+    assert lines[2].endswith("left 11:19")
+    shown.epoch({"epoch": 1, "seconds": 2.0, "learning_rate": 1e-3, "loss": 1.5, "accuracy": 0.25})
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "debug on digits"
+    assert len(printed[1]) == len(printed[2])  # the columns stand under their heads
+    assert printed[2].split() == ["1", "2.0", "1.00e-03", "1.5000", "0.2500", "-", "-"]

@@ -192,7 +192,7 @@ def load_predictor(model: str | os.PathLike[str] | Run) -> Predictor:
         10
     """
     run = model if isinstance(model, Run) else Run(model)
-    backend.configure()
+    backend.load()
     from cifarlab.engine import forward  # loads Keras
 
     try:

@@ -28,6 +28,7 @@ onehot_cnn = Recipe(
     labels="one-hot",
     epochs=12,
     batch_size=64,
+    schedule="cosine",
 )
 
 # A second convolution in the second block, twice the channels in the third: what does more give?
@@ -38,12 +39,14 @@ onehot_cnn_deeper = replace(
     model_options={**onehot_cnn.model_options, "blocks": ((32,), (64, 64), (128,))},
 )
 
-# The deeper network fits the training images too well: dropout after each block holds it back.
+# Dropout after each block holds back a network that fits the training images too well; what it
+# costs when training is short, it gives back when training is long, hence the epochs.
 onehot_cnn_dropout = replace(
     onehot_cnn_deeper,
     name="onehot_cnn_dropout",
-    summary="onehot_cnn_deeper with dropout after each block: the effect of dropout",
+    summary="onehot_cnn_deeper with dropout after each block, trained for longer",
     model_options={**onehot_cnn_deeper.model_options, "block_dropout": (0.1, 0.2, 0.2)},
+    epochs=30,
 )
 
 augmented_cnn = Recipe(
@@ -57,7 +60,7 @@ augmented_cnn = Recipe(
         "dropout": 0.3,
     },
     augmentation=Augmentation(flip=True, shift=0.1, rotation=10.0),
-    epochs=20,
+    epochs=24,
     batch_size=64,
     schedule="cosine",
     early_stopping=EarlyStopping(patience=5),
@@ -74,7 +77,7 @@ plateau_cnn = Recipe(
         "batch_norm": True,
     },
     labels="one-hot",
-    epochs=18,
+    epochs=22,
     batch_size=64,
     plateau=Plateau(factor=0.3, patience=2),
 )
