@@ -16,10 +16,10 @@ from cifar_files import (
     write_archive,
     write_folder,
 )
-from cifarlab.data import DataNotFoundError, catalog, dataset_names, describe_sources, load_dataset
+from cifarlab.data import catalog, dataset_names, describe_sources, load_dataset
 from cifarlab.data.download import UnreachableError
 from cifarlab.data.places import cache_folder
-from cifarlab.errors import DataError, UnknownNameError, UsageError
+from cifarlab.errors import DataError, DataNotFoundError, UnknownNameError, UsageError
 
 RECORDS = small_records(10)
 BINARY, PYTHON = binary_files(RECORDS), python_files(RECORDS)

@@ -158,6 +158,9 @@ def test_resnets_have_the_papers_size(depth: int, millions: float) -> None:
     weighted = [kind for kind in kinds(model) if kind[0] in ("conv", "dense")]
     assert len(weighted) == depth  # shortcuts have no weights
     assert [kind[1] for kind in weighted].count(64) == (depth - 2) // 3
+    convolutions = [layer for layer in model.layers if isinstance(layer, layers.Conv2D)]
+    sides = {layer.filters: layer.output.shape[1] for layer in convolutions}
+    assert sides == {16: SIZE, 32: SIZE // 2, 64: SIZE // 4}
 
 
 # --- options ---
