@@ -319,8 +319,10 @@ def test_onehot_cnn_and_its_two_variants() -> None:
     assert convolutions(deeper) > convolutions(base)
     assert not any(deeper.model_options["block_dropout"])
     assert all(dropout.model_options["block_dropout"])
-    # Each variant differs from the one before in what it is about alone, so that the effect shows.
-    same = {"name": "x", "summary": "", "model_options": {}}
+    # Each variant differs from the one before in what it is about, so that the effect shows; the
+    # one with dropout may also be trained for longer.
+    assert base.epochs == deeper.epochs <= dropout.epochs
+    same = {"name": "x", "summary": "", "model_options": {}, "epochs": 1}
     assert len({dataclasses.replace(r, **same) for r in (base, deeper, dropout)}) == 1
     without = {k: v for k, v in dropout.model_options.items() if k != "block_dropout"}
     assert without == {k: v for k, v in deeper.model_options.items() if k != "block_dropout"}

@@ -117,7 +117,9 @@ class Augment(keras.layers.Layer):
                 images, degrees=a.rotation, zoom=a.zoom, shift=a.shift, seed=seed
             )
         elif a.shift:
-            images = random_shift(images, max(1, round(a.shift * images.shape[1])), seed)
+            side = images.shape[1]  # a reflection is one pixel smaller than the image
+            pixels = min(max(1, round(a.shift * side)), side - 1)
+            images = random_shift(images, pixels, seed)
         if a.cutout:
             images = cutout(images, a.cutout, seed)
         return ops.cast(images, "float32")

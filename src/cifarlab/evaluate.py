@@ -150,6 +150,8 @@ def evaluate(
     call = forward(run.load_model())
     dataset = _find_data(run, data)
     own = dataset.fingerprint == run.data["fingerprint"]
+    if split == "test" and not dataset.has_test:
+        raise DataError(f"{dataset.name} has no test split; take --split val")
     looks = run.result["test_looks"]
     if split == "test" and own:
         looks += 1
@@ -199,8 +201,6 @@ def _find_data(run: Run, data: Dataset | str | Path | None) -> Dataset:
 
 def _open(dataset: Dataset, split: str, run: Run) -> tuple[np.ndarray, np.ndarray]:
     if split == "test":
-        if not dataset.has_test:
-            raise DataError(f"{dataset.name} has no test split; take --split val")
         opened = dataset.open_test()
     else:
         recipe_split: tuple[Split, Split] = dataset.carve(

@@ -134,9 +134,11 @@ class Run:
         if not path.exists():
             return []
         try:
-            rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-            return [{k: _number(k, row[k]) for k in HISTORY} for row in rows]
-        except (KeyError, ValueError, TypeError) as error:
+            reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
+            if tuple(reader.fieldnames or ()) != HISTORY:
+                raise RunError(f"{path} is damaged: its first line is not {','.join(HISTORY)}")
+            return [{k: _number(k, row[k]) for k in HISTORY} for row in reader]
+        except (KeyError, ValueError, TypeError, csv.Error) as error:
             raise RunError(f"{path} is damaged: {error}") from error
 
     def write_history(self, history: list[dict[str, Any]]) -> None:
@@ -167,7 +169,10 @@ class Run:
         try:
             with np.load(path, allow_pickle=False) as file:
                 return {name: file[name] for name in file.files}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except (
+            *(OSError, ValueError, TypeError, KeyError, EOFError),
+            *(zipfile.BadZipFile, zlib.error),
+        ) as error:
             raise RunError(f"{path} is damaged: {error}") from error
 
     def write_predictions(self, split: str, **arrays: np.ndarray) -> None:
@@ -220,7 +225,18 @@ class Run:
             raise RunError(f"{self.path / name} is damaged: {error}") from error
         if not isinstance(value, dict):
             raise RunError(f"{self.path / name} is damaged: not a JSON object")
-        return value
+        return _Document(value, self.path / name)
+
+
+class _Document(dict[str, Any]):
+    """A run's JSON file; a key that it should have and has not is the file's damage."""
+
+    def __init__(self, value: dict[str, Any], path: Path):
+        super().__init__(value)
+        self.path = path
+
+    def __missing__(self, key: str) -> Any:
+        raise RunError(f"{self.path} is damaged: it has no {key}")
 
 
 def _claim(temporary: Path, parent: Path, recipe: str, out: str | os.PathLike[str] | None) -> Path:

@@ -19,6 +19,7 @@ from cifarlab.engine import Display, Loop, Program, forward, predict_logits
 from cifarlab.errors import DataError, Interrupted, MissingExtraError, RunError, UsageError
 from cifarlab.metrics import accuracy, log_loss, softmax
 from cifarlab.models import create_model
+from cifarlab.models.describe import summary_text
 from cifarlab.optim import make_callbacks, make_loss, make_optimizer
 from cifarlab.recipes import Recipe, get_recipe
 from cifarlab.run import Run
@@ -79,10 +80,16 @@ def train(
         recipe = replace(recipe, validation=validation)
     if not isinstance(data, Dataset):
         data = load_dataset(data, image_size=recipe.image_size)
+    described = describe_data(data, recipe)
+    # What cannot be built is said before there is a folder.
+    create_model(**describe_model(recipe, data, described["preprocessing"]))
+    make_callbacks(recipe)
+    if tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise MissingExtraError("TensorBoard", "track")
     run = Run.create(
         out,
         recipe=recipe.to_json(),
-        data=describe_data(data, recipe),
+        data=described,
         environment=backend.environment(recipe.precision),
         seed=seed,
         tensorboard=tensorboard,
@@ -110,13 +117,13 @@ def resume(
             names it.
     """
     run = run if isinstance(run, Run) else Run(run)
-    recipe = Recipe.from_json(run.recipe)
+    recipe = own_recipe(run)
     if not isinstance(data, Dataset):
         data = load_dataset(data or run.data["source"], image_size=recipe.image_size)
-    now = {"fingerprint": data.fingerprint, **backend.environment(recipe.precision)}
-    then = {"fingerprint": run.data["fingerprint"], **run.environment}
-    for key in ("fingerprint", "backend", "device", "precision", "threads"):
-        _require_same(run, key, then.get(key), now[key])
+    then, now = run.environment, backend.environment(recipe.precision)
+    _require_same(run, "fingerprint", run.data["fingerprint"], data.fingerprint)
+    for key in ("backend", "device", "precision", "threads"):
+        _require_same(run, key, then[key], now[key])
     for package in sorted({*then["versions"], *now["versions"]}):
         versions = [side["versions"].get(package, "none") for side in (then, now)]
         _require_same(run, f"version of {package}", *versions)
@@ -133,7 +140,7 @@ def _fit(
 ) -> Run:
     """Data, model, optimizer, compile, fit, save."""
     began = time.perf_counter()
-    recipe, seed = Recipe.from_json(run.recipe), run.result["seed"]
+    recipe, seed = own_recipe(run), run.result["seed"]
     training, validation = data.carve(recipe.validation, run.data["split_seed"])
 
     keras.utils.set_random_seed(seed)
@@ -170,13 +177,21 @@ def _fit(
         **summarize(progress.history, recipe, own),
         known_threshold=_known_threshold(model, validation),
         parameters=model.count_params(),
-        model_summary=_model_summary(model),
+        model_summary=summary_text(model),
         backend=run.environment["backend"],
         precision=program.precision,
         seconds={"setup": setup, **loop.seconds},
         completed=True,
     )
     return run
+
+
+def own_recipe(run: Run) -> Recipe:
+    """The recipe that `run` was made with; `RunError` where its file is damaged."""
+    try:
+        return Recipe.from_json(run.recipe)
+    except UsageError as error:
+        raise RunError(f"{run.path / 'recipe.json'} is damaged: {error}") from error
 
 
 def make_program(recipe: Recipe, model: keras.Model, training: Split, num_classes: int) -> Program:
@@ -241,8 +256,6 @@ def describe_model(recipe: Recipe, data: Dataset, preprocessing: dict[str, Any])
 def _tensorboard(run: Run) -> list[keras.callbacks.Callback]:
     if not run.result["tensorboard"]:
         return []
-    if importlib.util.find_spec("tensorboard") is None:
-        raise MissingExtraError("TensorBoard", "track")
     return [keras.callbacks.TensorBoard(run.path / "tensorboard", write_graph=False)]
 
 
@@ -277,12 +290,6 @@ def _known_threshold(model: keras.Model, validation: Split) -> float:
         return 0.0
     probabilities = softmax(predict_logits(forward(model), validation.images))
     return float(np.quantile(probabilities.max(axis=1), UNKNOWN_FRACTION))
-
-
-def _model_summary(model: keras.Model) -> str:
-    lines: list[str] = []
-    model.summary(print_fn=lambda line, **_: lines.append(line), line_length=80)
-    return "\n".join(lines)
 
 
 def _require_same(run: Run, what: str, then: object, now: object) -> None:

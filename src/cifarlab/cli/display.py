@@ -12,7 +12,7 @@ from rich.text import Text
 
 from cifarlab.cli import console
 
-COLUMNS = "epoch   seconds    rate      loss  accuracy  val_loss  val_accuracy"
+COLUMNS = "epoch   seconds      rate      loss  accuracy  val_loss  val_accuracy"
 
 
 class TrainingDisplay:

@@ -14,7 +14,7 @@ from cifarlab.evaluate import evaluate
 from cifarlab.recipes import Recipe, get_recipe, replace_fields
 from cifarlab.report import write_report
 from cifarlab.run import Run
-from cifarlab.train import resume, train
+from cifarlab.train import own_recipe, resume, train
 
 
 def load_or_fall_back(source: str, fallback: str | None, recipe: Recipe) -> Dataset:
@@ -24,7 +24,8 @@ def load_or_fall_back(source: str, fallback: str | None, recipe: Recipe) -> Data
     except DataNotFoundError as error:
         if fallback is None:
             raise
-        console.err.print(f"{error}\ntraining on {fallback} instead", highlight=False)
+        reason = f"{error}\ntraining on {fallback} instead"
+        console.err.print(reason, markup=False, highlight=False, soft_wrap=True)
         return load_dataset(fallback, image_size=recipe.image_size)
 
 
@@ -32,9 +33,10 @@ def train_seeds(
     data: Dataset, recipe: Recipe, seeds: range, out: Path | None, *, tensorboard: bool
 ) -> list[dict[str, Any]]:
     """One run a seed: in `out`, or for several seeds in folders within it; each result.json."""
+    several = out is not None and len(seeds) > 1
+    folders = [out / f"{recipe.name}-seed{seed}" if several else out for seed in seeds]  # type: ignore[operator]
     results = []
-    for seed in seeds:
-        folder = out / f"{recipe.name}-seed{seed}" if out and len(seeds) > 1 else out
+    for seed, folder in zip(seeds, folders, strict=True):
         with training_display() as display:
             run = train(
                 data, recipe, seed=seed, out=folder, display=display, tensorboard=tensorboard
@@ -52,7 +54,7 @@ def go_on(
         RunError: it was started with another recipe or seed; names the difference.
     """
     run = Run(path)
-    own = Recipe.from_json(run.recipe)
+    own = own_recipe(run)
     asked = replace_fields(get_recipe(recipe) if recipe else own, changes).to_json()
     asked["seed"] = run.result["seed"] if seed is None else seed
     then = {**own.to_json(), "seed": run.result["seed"]}

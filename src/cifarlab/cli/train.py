@@ -59,9 +59,10 @@ def train(
     changes |= {"epochs": str(epochs)} if epochs is not None else {}
     changes |= {"validation": str(val)} if val is not None else {}
     if resume:
-        if runs > 1 or out:
+        if runs > 1 or out or fallback or tensorboard:
             raise UsageError(
-                "--resume goes on with one run in its folder: leave --runs and --out out"
+                "--resume goes on as the run began: leave out --runs, --out, --fallback and "
+                "--tensorboard"
             )
         results = [job.go_on(resume, recipe, changes, seed, data)]
     else:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cifarlab.errors import UnknownNameError, UsageError
+from cifarlab.models.describe import telling_line
 
 if TYPE_CHECKING:
     import keras
@@ -81,11 +82,10 @@ def create_model(
     for key in options:
         if key not in known:
             raise UnknownNameError(f"option of {name}", key, known)
+    options |= {"num_classes": num_classes, "image_size": image_size, "mean": mean, "std": std}
     try:
-        return function(
-            num_classes=num_classes, image_size=image_size, mean=mean, std=std, **options
-        )
+        return function(**options)
     except (TypeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        how = f"with {image_size}-pixel images and {options}"
-        raise UsageError(f"the model {name} cannot be built {how}: {reason}") from error
+        raise UsageError(
+            f"the model {name} cannot be built with {options}: {telling_line(str(error))}"
+        ) from error

@@ -54,7 +54,7 @@ def recipe_names() -> list[str]:
 
 
 def get_recipe(recipe: str | os.PathLike[str] | Recipe) -> Recipe:
-    """A recipe by its name, or from a ``recipe.json`` file or the run folder that holds one.
+    """A recipe by its name, else from a ``recipe.json`` file or the run folder that holds one.
 
     Raises:
         UnknownNameError: there is no such recipe; names the nearest.
@@ -66,14 +66,14 @@ def get_recipe(recipe: str | os.PathLike[str] | Recipe) -> Recipe:
     """
     if isinstance(recipe, Recipe):
         return recipe
+    if str(recipe) in _RECIPES:
+        return _RECIPES[str(recipe)]
     path = Path(recipe)
     if path.is_dir():
         path = path / "recipe.json"
     if path.suffix == ".json":
         return _read_recipe(path)
-    if str(recipe) not in _RECIPES:
-        raise UnknownNameError("recipe", str(recipe), _RECIPES)
-    return _RECIPES[str(recipe)]
+    raise UnknownNameError("recipe", str(recipe), _RECIPES)
 
 
 def _read_recipe(path: Path) -> Recipe:
@@ -85,3 +85,5 @@ def _read_recipe(path: Path) -> Recipe:
         raise UsageError(f"{path} is not a recipe: it is not text") from error
     except json.JSONDecodeError as error:
         raise UsageError(f"{path} is not a recipe: line {error.lineno} is not JSON") from error
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error

@@ -7,13 +7,15 @@ and printing recipes is instant. A variant is ``replace(base, name=â€¦, epochs=â
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from cifarlab.errors import RecipeError, UnknownNameError, UsageError
+from cifarlab.errors import UnknownNameError, UsageError
+from cifarlab.recipes.limits import check
 
 Value = Any  # bool, int, float, str, None, or a tuple of them
 
@@ -92,31 +94,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "model_options", types.MappingProxyType(dict(self.model_options)))
-        for name in ("epochs", "batch_size", "image_size", "learning_rate"):
-            _require(getattr(self, name) > 0, f"{name} must be above 0", getattr(self, name))
-        for name in ("validation", "label_smoothing", "warmup"):
-            _require(0 <= getattr(self, name) < 1, f"{name} must be in [0, 1)", getattr(self, name))
-        _require(
-            not (self.label_smoothing and self.labels == "integer"),
-            'label_smoothing needs labels="one-hot"',
-            self.labels,
-        )
-        _require(
-            not (self.weight_decay and self.optimizer == "adam"),
-            'weight_decay needs optimizer="adamw" or "sgd"',
-            self.optimizer,
-        )
-        _require(
-            not (self.plateau and self.schedule != "constant"),
-            'plateau needs schedule="constant": two schedules cannot both set the learning rate',
-            self.schedule,
-        )
-        watches = self.plateau or self.early_stopping
-        _require(
-            not (watches and self.validation == 0),
-            "plateau and early_stopping watch validation: validation must be above 0",
-            self.validation,
-        )
+        check(self)
 
     def __hash__(self) -> int:
         return hash((self.name, self.model, self.epochs, self.learning_rate))
@@ -160,11 +138,6 @@ def replace_fields(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
     for key, text in settings.items():
         set_path(Recipe, value, key, text)
     return Recipe.from_json(value)
-
-
-def _require(holds: bool, rule: str, received: object) -> None:
-    if not holds:
-        raise RecipeError(f"recipe: {rule}. Received: {received!r}")
 
 
 def _to_json(value: Any) -> Any:
@@ -211,16 +184,25 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
     if typing.get_origin(hint) is not None:  # model_options: checked by the model that takes them
         if not isinstance(value, Mapping):
             raise UsageError(f"recipe: {name} must be an object, got {value!r}")
-        return {key: _freeze(item) for key, item in value.items()}
-    if hint is float and type(value) is int:
+        return {key: _freeze(item, f"{name}.{key}") for key, item in value.items()}
+    if hint is float and type(value) is int and abs(value) < 2**53:  # exact as a float
         return float(value)
-    if type(value) is not hint or value in (float("inf"), float("-inf")) or value != value:
-        raise UsageError(f"recipe: {name} must be {_KINDS[hint]}, got {value!r}")
+    if type(value) is not hint or not _is_finite(value):
+        raise UsageError(f"recipe: {name} must be {_KINDS[hint]}, got {value!r:.80}")
     return value
 
 
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
-def _freeze(value: Any) -> Any:
-    return tuple(_freeze(item) for item in value) if isinstance(value, list | tuple) else value
+def _freeze(value: Any, name: str) -> Any:
+    """A model option with lists as tuples."""
+    if isinstance(value, list | tuple):
+        return tuple(_freeze(item, name) for item in value)
+    if not _is_finite(value):
+        raise UsageError(f"recipe: {name} must be finite, got {value!r}")
+    return value
+
+
+def _is_finite(value: object) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)

@@ -1,0 +1,85 @@
+"""What the fields of a recipe may be, checked when it is made rather than when it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from cifarlab.errors import RecipeError
+
+if TYPE_CHECKING:
+    from cifarlab.recipes.recipe import Recipe
+
+Limit = tuple[Callable[[float], bool], str]
+
+ABOVE_0: Limit = (lambda value: value > 0, "above 0")
+FROM_0: Limit = (lambda value: value >= 0, "0 or more")
+FRACTION: Limit = (lambda value: 0 <= value < 1, "in [0, 1)")
+SHARE: Limit = (lambda value: 0 < value < 1, "in (0, 1)")
+
+LIMITS: dict[str, Limit] = {
+    "image_size": ABOVE_0,
+    "epochs": ABOVE_0,
+    "batch_size": ABOVE_0,
+    "learning_rate": ABOVE_0,
+    "validation": FRACTION,
+    "label_smoothing": FRACTION,
+    "warmup": FRACTION,
+    "momentum": FRACTION,
+    "weight_decay": FROM_0,
+    "final_rate": FROM_0,
+    "augmentation.shift": FRACTION,
+    "augmentation.rotation": FROM_0,
+    "augmentation.zoom": FRACTION,
+    "augmentation.cutout": FROM_0,
+    "plateau.factor": SHARE,
+    "plateau.patience": FROM_0,
+    "plateau.minimum": FROM_0,
+    "early_stopping.patience": FROM_0,
+}
+
+
+def check(recipe: Recipe) -> None:
+    """Raise `RecipeError` for a field out of its range, or for fields in contradiction."""
+    for name, (holds, words) in LIMITS.items():
+        head, _, rest = name.partition(".")
+        value = getattr(recipe, head)
+        if rest and value is not None:
+            value = getattr(value, rest)
+        if value is not None and not holds(value):
+            raise RecipeError(f"recipe: {name} must be {words}. Received: {value!r}")
+    for contradicts, rule, received in _contradictions(recipe):
+        if contradicts:
+            raise RecipeError(f"recipe: {rule}. Received: {received!r}")
+
+
+def _contradictions(recipe: Recipe) -> list[tuple[bool, str, object]]:
+    """(whether it is so, what would be right, what was given)."""
+    watches = recipe.plateau is not None or recipe.early_stopping is not None
+    return [
+        (
+            recipe.label_smoothing > 0 and recipe.labels == "integer",
+            'label_smoothing needs labels="one-hot"',
+            recipe.labels,
+        ),
+        (
+            recipe.weight_decay > 0 and recipe.optimizer == "adam",
+            'weight_decay needs optimizer="adamw" or "sgd"',
+            recipe.optimizer,
+        ),
+        (
+            recipe.warmup > 0 and recipe.schedule not in ("cosine", "triangle"),
+            'warmup needs schedule="cosine" or "triangle"',
+            recipe.schedule,
+        ),
+        (
+            recipe.plateau is not None and recipe.schedule != "constant",
+            'plateau needs schedule="constant": two schedules cannot both set the learning rate',
+            recipe.schedule,
+        ),
+        (
+            watches and recipe.validation == 0,
+            "plateau and early_stopping watch validation: validation must be above 0",
+            recipe.validation,
+        ),
+    ]
