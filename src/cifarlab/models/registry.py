@@ -79,13 +79,13 @@ def create_model(
         122570
     """
     function, known = get_model(name), model_options(name)
-    for key in options:
-        if key not in known:
-            raise UnknownNameError(f"option of {name}", key, known)
-    options |= {"num_classes": num_classes, "image_size": image_size, "mean": mean, "std": std}
+    if unknown := options.keys() - known:
+        raise UnknownNameError(f"option of {name}", min(unknown), known)
+    common = {"num_classes": num_classes, "image_size": image_size, "mean": mean, "std": std}
     try:
-        return function(**options)
+        return function(**common, **options)
     except (TypeError, ValueError) as error:
         raise UsageError(
-            f"the model {name} cannot be built with {options}: {telling_line(str(error))}"
+            f"the model {name} cannot be built with {image_size}-pixel images and {options}: "
+            f"{telling_line(str(error))}"
         ) from error
