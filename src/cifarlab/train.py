@@ -60,8 +60,7 @@ def train(
         the run; its test split is untouched until `evaluate`.
 
     Raises:
-        DataError: the data cannot be read, or is unfit for the recipe.
-        UsageError: the recipe does not exist or does not fit.
+        DataError, UsageError: the data cannot be read, or the recipe does not exist or fit.
         RunError: `out` exists.
         TrainingError: the loss was not finite.
         Interrupted: by SIGINT or SIGTERM; `resume` goes on.
@@ -73,6 +72,8 @@ def train(
     """
     if not 0 <= seed < 2**32:
         raise UsageError(f"seed must be in [0, 2**32). Received: {seed}")
+    if tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise MissingExtraError("TensorBoard", "track")
     recipe = get_recipe(recipe)
     if epochs is not None:
         recipe = replace(recipe, epochs=epochs)
@@ -81,11 +82,7 @@ def train(
     if not isinstance(data, Dataset):
         data = load_dataset(data, image_size=recipe.image_size)
     described = describe_data(data, recipe)
-    # What cannot be built is said before there is a folder.
-    create_model(**describe_model(recipe, data, described["preprocessing"]))
-    make_callbacks(recipe)
-    if tensorboard and importlib.util.find_spec("tensorboard") is None:
-        raise MissingExtraError("TensorBoard", "track")
+    create_model(**describe_model(recipe, data, described["preprocessing"]))  # or no folder is made
     run = Run.create(
         out,
         recipe=recipe.to_json(),
