@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import random
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -140,7 +141,9 @@ def _fit(
     recipe, seed = own_recipe(run), run.result["seed"]
     training, validation = data.carve(recipe.validation, run.data["split_seed"])
 
-    keras.utils.set_random_seed(seed)
+    # Keras draws its initializers' seeds from here. `keras.utils.set_random_seed` would also load
+    # TensorFlow, which a training on JAX does not need.
+    random.seed(seed)
     description = describe_model(recipe, data, run.data["preprocessing"])
     model = create_model(**description)
     program = make_program(recipe, model, training, data.num_classes)
