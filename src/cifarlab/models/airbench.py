@@ -17,21 +17,13 @@ from typing import Any
 import keras
 from keras import layers
 
-from cifarlab.models.layers import FusedBatchNormalization, pixels
+from cifarlab.models.layers import FusedBatchNormalization, conv3x3, pixels
 from cifarlab.models.registry import register
 
 
 def conv_norm_relu(x: Any, width: int, name: str, *, stride: int = 1, pool: bool = False) -> Any:
     """3x3 convolution, optional 2x2 max pooling, batch normalisation, ReLU."""
-    x = layers.Conv2D(
-        width,
-        3,
-        strides=stride,
-        padding="same",
-        use_bias=False,
-        kernel_initializer="he_normal",
-        name=f"{name}_conv",
-    )(x)
+    x = conv3x3(x, width, f"{name}_conv", stride=stride)
     x = layers.MaxPooling2D(2, name=f"{name}_pool")(x) if pool else x
     x = FusedBatchNormalization(name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(x)

@@ -19,6 +19,22 @@ def pixels(image_size: int, mean: tuple[float, ...], std: tuple[float, ...]) -> 
     return inputs, layers.Rescaling(scale, offset, name="normalize")(inputs)
 
 
+def conv3x3(
+    x: Any, width: int, name: str, *, stride: int = 1, use_bias: bool = False, l2: float = 0.0
+) -> Any:
+    """3x3 convolution with He's initialisation: (N, S, S, C) to (N, S/stride, S/stride, width)."""
+    return layers.Conv2D(
+        width,
+        3,
+        strides=stride,
+        padding="same",
+        use_bias=use_bias,
+        kernel_initializer="he_normal",
+        kernel_regularizer=keras.regularizers.L2(l2) if l2 else None,
+        name=name,
+    )(x)
+
+
 @keras.saving.register_keras_serializable("cifarlab")
 class FusedBatchNormalization(layers.BatchNormalization):
     """Keras's batch normalisation, computed by one fused kernel where TensorFlow has it.

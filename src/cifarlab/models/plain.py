@@ -15,7 +15,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from cifarlab.models.layers import FusedBatchNormalization, pixels
+from cifarlab.models.layers import FusedBatchNormalization, conv3x3, pixels
 from cifarlab.models.registry import register
 
 
@@ -24,15 +24,7 @@ def conv_block(
 ) -> Any:
     """3x3 convolutions, max pooling, dropout: (N, S, S, C) to (N, S/2, S/2, filters[-1])."""
     for i, width in enumerate(filters, start=1):
-        x = layers.Conv2D(
-            width,
-            3,
-            padding="same",
-            use_bias=not batch_norm,
-            kernel_initializer="he_normal",
-            kernel_regularizer=keras.regularizers.L2(l2) if l2 else None,
-            name=f"{name}_conv{i}",
-        )(x)
+        x = conv3x3(x, width, f"{name}_conv{i}", use_bias=not batch_norm, l2=l2)
         if batch_norm:
             x = FusedBatchNormalization(name=f"{name}_norm{i}")(x)
         x = layers.ReLU(name=f"{name}_relu{i}")(x)

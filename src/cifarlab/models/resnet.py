@@ -13,21 +13,13 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from cifarlab.models.layers import FusedBatchNormalization, pixels
+from cifarlab.models.layers import FusedBatchNormalization, conv3x3, pixels
 from cifarlab.models.registry import register
 
 
 def conv_norm(x: Any, width: int, stride: int, name: str) -> Any:
     """3x3 convolution and batch normalisation: (N, S, S, C) to (N, S/stride, S/stride, width)."""
-    x = layers.Conv2D(
-        width,
-        3,
-        strides=stride,
-        padding="same",
-        use_bias=False,
-        kernel_initializer="he_normal",
-        name=f"{name}_conv",
-    )(x)
+    x = conv3x3(x, width, f"{name}_conv", stride=stride)
     return FusedBatchNormalization(name=f"{name}_norm")(x)
 
 
