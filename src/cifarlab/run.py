@@ -194,9 +194,8 @@ class Run:
         Raises:
             RunError: the training is not finished, or a file is damaged.
         """
-        from cifarlab.models import (
-            create_model,
-        )  # loads Keras, which reading a run otherwise does not
+        # Loads Keras, which reading a run otherwise does not.
+        from cifarlab.models import create_model
 
         if not (self.path / "model.json").exists():
             raise RunError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -151,12 +151,13 @@ def _fit(
     # XLA makes TensorFlow slower on a CPU; this is for those who call `fit` on the model.
     model.compile(optimizer, program.loss, metrics=["accuracy"], jit_compile=False)
 
+    call = forward(model)
     own = [*make_callbacks(recipe), *_tensorboard(run)]
     loop = Loop(
         program=program,
         seed=seed,
         epochs=recipe.epochs,
-        validate=_validator(model, validation) if len(validation) else None,
+        validate=_validator(call, validation) if len(validation) else None,
         callbacks=[*own, *callbacks],
         checkpoint=run.path / "checkpoint.safetensors",
         on_epoch=run.write_history,
@@ -175,7 +176,7 @@ def _fit(
     run.save_model(model, description)
     run.update_result(
         **summarize(progress.history, recipe, own),
-        known_threshold=_known_threshold(model, validation),
+        known_threshold=_known_threshold(call, validation),
         parameters=model.count_params(),
         model_summary=summary_text(model),
         backend=run.environment["backend"],
@@ -274,9 +275,7 @@ def summarize(
     }
 
 
-def _validator(model: keras.Model, validation: Split) -> Any:
-    call = forward(model)
-
+def _validator(call: Callable, validation: Split) -> Callable[[], tuple[float, float]]:
     def validate() -> tuple[float, float]:
         logits = predict_logits(call, validation.images)
         return log_loss(logits, validation.labels), accuracy(logits, validation.labels)
@@ -284,11 +283,11 @@ def _validator(model: keras.Model, validation: Split) -> Any:
     return validate
 
 
-def _known_threshold(model: keras.Model, validation: Split) -> float:
+def _known_threshold(call: Callable, validation: Split) -> float:
     """The top probability that all but `UNKNOWN_FRACTION` of validation reach; 0 without any."""
     if not len(validation):
         return 0.0
-    probabilities = softmax(predict_logits(forward(model), validation.images))
+    probabilities = softmax(predict_logits(call, validation.images))
     return float(np.quantile(probabilities.max(axis=1), UNKNOWN_FRACTION))
 
 

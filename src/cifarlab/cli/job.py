@@ -33,10 +33,9 @@ def train_seeds(
     data: Dataset, recipe: Recipe, seeds: range, out: Path | None, *, tensorboard: bool
 ) -> list[dict[str, Any]]:
     """One run a seed: in `out`, or for several seeds in folders within it; each result.json."""
-    several = out is not None and len(seeds) > 1
-    folders = [out / f"{recipe.name}-seed{seed}" if several else out for seed in seeds]  # type: ignore[operator]
     results = []
-    for seed, folder in zip(seeds, folders, strict=True):
+    for seed in seeds:
+        folder = out / f"{recipe.name}-seed{seed}" if out and len(seeds) > 1 else out
         with training_display() as display:
             run = train(
                 data, recipe, seed=seed, out=folder, display=display, tensorboard=tensorboard

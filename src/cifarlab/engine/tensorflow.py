@@ -81,9 +81,7 @@ class TensorFlowSteps:
         with tf.GradientTape() as tape:
             logits = p.model(pixels, training=True)
             loss = p.loss(labels, logits)
-            total = tf.add_n(
-                [loss, *p.model.losses]
-            )  # with the regularisation, which is not reported
+            total = tf.add_n([loss, *p.model.losses])  # regularisation is trained, not reported
         p.model.optimizer.apply(tape.gradient(total, weights), weights)
         target = tf.argmax(labels, -1) if len(labels.shape) == 2 else tf.cast(labels, tf.int64)
         right = tf.cast(tf.argmax(logits, -1) == target, tf.float32)
