@@ -32,6 +32,7 @@ RANKS = {
             ["backend", "data", "recipes", "metrics", "plots"],
             ["models", "augment", "optim"],
             ["engine", "run"],
+            ["prepare"],
             ["train", "evaluate", "predict", "explore", "audit"],
             ["report", "export", "serve", "ladder"],
             ["cli", "__init__"],

@@ -10,7 +10,7 @@ import pytest
 from keras import ops, random
 
 from cifarlab import augment
-from cifarlab.augment import Augment, cutout, random_affine, random_flip, random_shift
+from cifarlab.augment import Augment, cutout, random_affine, random_flip, random_shift, resize
 from cifarlab.recipes import Augmentation
 
 MANY = 400
@@ -208,3 +208,30 @@ def test_shift_with_rotation_is_one_resampling(draw) -> None:
     draw([0], [0], [1], [0])
     output = np.asarray(Augment(Augmentation(rotation=5.0, shift=0.25))(ramp(4)))
     np.testing.assert_allclose(output, ramp(4)[:, :, [1, 2, 3, 3]], atol=1e-4)
+
+
+# --- size ---
+
+
+@pytest.mark.parametrize("size", [5, 8, 11, 16, 20])
+def test_resize_is_keras_own_with_antialiasing(size: int) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3)).astype("float32")
+    expected = ops.image.resize(images, (size, size), antialias=True)
+    np.testing.assert_allclose(resize(images, size), expected, atol=1e-3)
+
+
+def test_an_image_of_that_size_already_is_left_alone() -> None:
+    images = ramp(6)
+    assert (np.asarray(resize(images, 6)) == images).all()
+
+
+def test_augment_mirrors_the_images_that_it_is_told_to_and_resizes_last() -> None:
+    layer = Augment(Augmentation(flip=True, alternate=True))
+    images = ramp(8, 3)
+    mirrored = np.array([True, False, True])
+    out = np.asarray(layer(images, mirrored))
+    assert out.dtype == np.float32
+    for image, flip, result in zip(images, mirrored, out, strict=True):
+        assert (result == (image[:, ::-1] if flip else image)).all()
+    small = np.asarray(layer(images, mirrored, size=4))
+    np.testing.assert_allclose(small, resize(out, 4))

@@ -146,6 +146,25 @@ def test_several_runs_have_seeds_folders_and_a_mean(place, tiny_folder) -> None:
     assert sorted(os.listdir("both")) == ["debug-seed4", "debug-seed5"]
 
 
+def test_test_can_stay_closed(place, tiny_folder) -> None:
+    words = ("train", tiny_folder, "--recipe", "debug", "--epochs", 1, "--no-test", "--json")
+    answer = invoke(*words, "--out", "closed")
+    assert answer.status == 0, answer.err
+    result = one_document(answer.out)
+    assert (result["split"], result["test_looks"]) == ("val", 0)
+    assert "validation accuracy" in answer.err
+    run = Run(place / "closed")
+    assert "accuracy" not in run.result
+    assert (run.path / "predictions-val.npz").exists()
+    assert not (run.path / "predictions-test.npz").exists()
+    assert (run.path / "report.html").exists()
+    # Going on without the word opens it, once.
+    answer = invoke("train", "--resume", "closed", "--json")
+    assert one_document(answer.out)["test_looks"] == 1
+    none_left = invoke(*words, "--val", 0, "--set", "plateau=none", "--set", "early_stopping=none")
+    assert_one_error(none_left, 2, "--no-test measures on validation", "--val 0.1")
+
+
 def test_without_cifar10_it_says_why_and_trains_on_the_fallback(place) -> None:
     words = ("train", "--recipe", "debug", "--epochs", 1, "--fallback", "digits")
     answer = invoke(*words)

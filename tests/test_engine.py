@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from cifarlab.augment import Augment
 from cifarlab.engine import Loop, Program, forward, predict_logits
 from cifarlab.engine.loop import make_steps
-from cifarlab.engine.program import Sums, epoch_keys, epoch_order
+from cifarlab.engine.program import Epoch, Sums, epoch_keys, epoch_mirrored, epoch_order, plan_epoch
 from cifarlab.errors import TrainingError
 from cifarlab.models import create_model
 from cifarlab.recipes import Augmentation
@@ -96,7 +97,9 @@ def test_one_step_is_the_arithmetic_of_softmax_regression() -> None:
     model.optimizer.build(model.trainable_variables)
     program = Program(model, Augment(Augmentation()), loss, images, labels, 4, "float32")
     steps = make_steps(program)
-    steps.start_epoch(np.arange(4, dtype=np.int32), epoch_keys(0, 0, 1))
+    steps.start_epoch(
+        Epoch(np.arange(4, dtype=np.int32), np.zeros(4, bool), epoch_keys(0, 0, 1), 8)
+    )
     sums = steps.run(0, 1, Sums())
     x = images.reshape(4, -1).astype("float64")
     error = 0.5 - np.eye(2)[labels]  # p - y where every probability is 1/2
@@ -115,7 +118,7 @@ def test_cutting_an_epoch_into_calls_leaves_no_trace() -> None:
     for program, cuts in ((whole, (0, 4)), (cut, (0, 1, 3, 4))):
         program.model.optimizer.build(program.model.trainable_variables)
         steps = make_steps(program)
-        steps.start_epoch(epoch_order(0, 0, 24, 6), epoch_keys(0, 0, len(program.generators)))
+        steps.start_epoch(plan_epoch(program, seed=0, epoch=0, epochs=1))
         sums = Sums()
         for start, stop in pairwise(cuts):
             sums = steps.run(start, stop, sums)
@@ -129,7 +132,7 @@ def test_random_layers_depend_on_the_step_not_on_what_ran_before(tmp_path: Path)
     program = make_program()
     program.model.optimizer.build(program.model.trainable_variables)
     steps = make_steps(program)
-    order, keys = epoch_order(0, 0, 24, 6), epoch_keys(0, 0, len(program.generators))
+    first, second = (plan_epoch(program, seed=0, epoch=epoch, epochs=2) for epoch in (0, 1))
     assert len(program.generators) == 3  # two dropouts and the augmentation
     start = weights(program)
     optimizer = [v.numpy() for v in program.model.optimizer.variables]
@@ -138,12 +141,52 @@ def test_random_layers_depend_on_the_step_not_on_what_ran_before(tmp_path: Path)
         program.model.set_weights(start)
         for variable, value in zip(program.model.optimizer.variables, optimizer, strict=True):
             variable.assign(value)
-        steps.start_epoch(order, keys)
+        steps.start_epoch(first)
         losses.append(steps.run(2, 3, Sums()).loss)
     program.model.set_weights(start)
-    steps.start_epoch(order, epoch_keys(0, 1, len(program.generators)))
+    steps.start_epoch(replace(first, keys=second.keys))
     assert losses[0] == losses[1]
     assert steps.run(2, 3, Sums()).loss != losses[0]  # other keys, other dropout
+
+
+def test_flips_alternate_and_half_of_the_images_begin_mirrored() -> None:
+    epochs = [epoch_mirrored(seed=5, epoch=epoch, count=1000) for epoch in range(4)]
+    assert (epochs[0] ^ epochs[1]).all()
+    assert (epochs[0] == epochs[2]).all()
+    assert 420 < epochs[0].sum() < 580  # five standard deviations of a fair coin
+    assert (epoch_mirrored(seed=6, epoch=0, count=1000) != epochs[0]).any()
+    program = make_program()
+    plan = plan_epoch(program, seed=5, epoch=1, epochs=2)
+    assert (plan.mirrored == epoch_mirrored(5, 1, len(program.images))[plan.order]).all()
+
+
+def test_sizes_take_equal_shares_of_the_epochs() -> None:
+    program = make_program()
+    assert [program.size(epoch, 3) for epoch in range(3)] == [8, 8, 8]
+    several = replace(program, sizes=(4, 6, 8))
+    assert [several.size(epoch, 6) for epoch in range(6)] == [4, 4, 6, 6, 8, 8]
+    assert [several.size(epoch, 2) for epoch in range(2)] == [4, 6]
+    assert plan_epoch(several, seed=0, epoch=2, epochs=3).size == 8
+
+
+def test_a_model_of_any_size_trains_on_images_of_each(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    images, labels = pixels_and_labels()
+    model = create_model("airbench_cnn", num_classes=2, image_size=None, widths=(4, 4))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.05), loss, metrics=["accuracy"])
+    augment = Augment(Augmentation(flip=True, alternate=True))
+    program = Program(model, augment, loss, images, labels, 6, "float32", sizes=(6, 8))
+    seen: list[int] = []
+
+    def validate(size: int) -> tuple[float, float]:
+        seen.append(size)
+        return 1.0, 0.5
+
+    progress = make_loop(tmp_path, program, epochs=6, validate=validate).run()
+    assert seen == [6, 6, 6, 8, 8, 8]
+    assert progress.history[-1]["accuracy"] > 0.9
+    assert progress.history[-1]["loss"] < progress.history[0]["loss"]
 
 
 def test_training_learns_and_reports_history(tmp_path: Path) -> None:
@@ -187,7 +230,7 @@ def test_keras_callbacks_see_what_fit_would_show_them(tmp_path: Path) -> None:
             seen.append(("end",))
 
     loop = make_loop(
-        tmp_path, make_program(), epochs=1, callbacks=[Witness()], validate=lambda: (1.0, 0.5)
+        tmp_path, make_program(), epochs=1, callbacks=[Witness()], validate=lambda size: (1.0, 0.5)
     )
     loop.run()
     figures = ["accuracy", "loss"]
@@ -203,7 +246,7 @@ def test_plateau_lowers_the_rate_and_early_stopping_restores_the_best(tmp_path: 
     kept: list[list[np.ndarray]] = []
     program = make_program()
 
-    def validate() -> tuple[float, float]:
+    def validate(size: int) -> tuple[float, float]:
         kept.append(weights(program))
         return next(losses), 0.5
 
@@ -225,7 +268,7 @@ def test_accuracy_can_be_watched(tmp_path: Path) -> None:
         make_program(),
         epochs=4,
         callbacks=[stopping],
-        validate=lambda: (1.0, next(accuracies)),
+        validate=lambda size: (1.0, next(accuracies)),
     )
     assert len(loop.run().history) == 3
 

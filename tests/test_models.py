@@ -12,8 +12,8 @@ import tensorflow as tf
 from keras import layers
 
 from cifarlab.errors import UnknownNameError, UsageError
-from cifarlab.models import create_model, list_models, model_options, registry
-from cifarlab.models.layers import FusedBatchNormalization
+from cifarlab.models import adapt, create_model, list_models, model_options, registry
+from cifarlab.models.layers import Dirac, FusedBatchNormalization, PatchWhitening
 
 SIZE, CLASSES = 20, 3  # the smallest that every model takes
 MEAN, STD = (100.0, 110.0, 120.0), (50.0, 60.0, 70.0)
@@ -190,18 +190,83 @@ def test_plain_cnn_follows_its_options() -> None:
 
 
 def test_airbench_cnn_follows_its_options() -> None:
-    options = {"stem": 4, "widths": (6, 8), "stem_stride": 2}
-    full = create_model("airbench_cnn", num_classes=CLASSES, image_size=SIZE, **options)
-    widths = [kind[1] for kind in kinds(full) if kind[0] == "conv"]
-    assert widths == [4, 6, 6, 8, 8]
-    assert full.get_layer("stem_conv").strides == (2, 2)
-    half = create_model(
-        "airbench_cnn", num_classes=CLASSES, image_size=SIZE, **options, logit_scale=0.0625
+    model = create_model("airbench_cnn", num_classes=CLASSES, image_size=SIZE, widths=(6, 8))
+    widths = [kind[1] for kind in kinds(model) if kind[0] == "conv"]
+    assert widths == [24, 6, 6, 8, 8]
+    deep = create_model(
+        "airbench_cnn",
+        num_classes=CLASSES,
+        image_size=SIZE,
+        widths=(6,),
+        depth=3,
+        activation="relu",
     )
-    half.set_weights(full.get_weights())
+    assert [kind[1] for kind in kinds(deep) if kind[0] == "conv"] == [24, 6, 6, 6]
+    assert [type(layer) for layer in deep.layers].count(layers.Add) == 1
+
+
+def test_a_model_of_any_size_has_the_weights_of_one_of_a_certain_size() -> None:
+    options = {"num_classes": CLASSES, "widths": (4, 4)}
+    any_size = create_model("airbench_cnn", image_size=None, **options)
+    one_size = create_model("airbench_cnn", image_size=SIZE, **options)
+    assert [w.path for w in any_size.weights] == [w.path for w in one_size.weights]
+    one_size.set_weights(any_size.get_weights())
+    images = pictures()
+    np.testing.assert_array_equal(np.asarray(any_size(images)), np.asarray(one_size(images)))
+    assert any_size(images[:, 4:20, 4:20]).shape == (len(images), CLASSES)
+
+
+def test_a_model_with_a_flat_layer_needs_a_size() -> None:
+    with pytest.raises(UsageError, match="cannot be built with any-pixel images"):
+        create_model("tutorial_cnn", num_classes=2, image_size=None)
+
+
+def test_whitened_patches_are_uncorrelated_and_of_unit_variance() -> None:
+    random = np.random.default_rng(0)
+    rough = random.normal(size=(40, 12, 12, 3)) @ random.normal(size=(3, 3))  # correlated channels
+    images = (rough + np.roll(rough, 1, axis=1)).astype("float32")  # and correlated neighbours
+    layer = PatchWhitening(epsilon=0.0)
+    layer.build((None, 12, 12, 3))
+    assert [v.path for v in layer.trainable_variables] == [layer.bias.path]
+    layer.adapt(images)
+    white = np.asarray(layer(images)).reshape(-1, 24)
+    # Squares of the patches themselves, not about their mean: what the covariance above is.
     np.testing.assert_allclose(
-        np.asarray(half(pictures())) * 2, np.asarray(full(pictures())), rtol=1e-5, atol=1e-6
+        white.T @ white / len(white),
+        np.block([[np.eye(12), -np.eye(12)], [-np.eye(12), np.eye(12)]]),
+        atol=2e-3,
     )
+
+
+def test_whitening_comes_back_from_its_configuration() -> None:
+    layer = PatchWhitening(size=3, channels=1, name="white")
+    back = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert (back.name, back.size, back.filters, back.kernel_size) == ("white", 3, 18, (3, 3))
+
+
+def test_adapting_a_model_uses_its_normalised_pixels() -> None:
+    model = create_model("airbench_cnn", num_classes=2, image_size=8, mean=(9.0,) * 3, widths=(4,))
+    # Random pixels have covariances so even that rounding would turn their eigenvectors.
+    weights = np.random.default_rng(1).normal(size=(3, 3))
+    rough = np.random.default_rng(0).normal(size=(30, 9, 8, 3)) @ weights * 20 + 128
+    images = (rough[:, 1:] + 0.8 * rough[:, :-1] - 100).clip(0, 255).astype("uint8")
+    adapt(model, images)
+    layer = PatchWhitening()
+    layer.build((None, 8, 8, 3))
+    layer.adapt((images.astype("float32") - 9.0) / 255.0)
+    np.testing.assert_allclose(
+        model.get_layer("whiten").kernel.numpy(), layer.kernel.numpy(), atol=1e-3
+    )
+
+
+def test_dirac_passes_its_input_on() -> None:
+    images = np.random.default_rng(0).normal(size=(2, 5, 5, 3)).astype("float32")
+    layer = layers.Conv2D(7, 3, padding="same", use_bias=False, kernel_initializer=Dirac(seed=1))
+    out = np.asarray(layer(images))
+    np.testing.assert_allclose(out[..., :3], images, atol=1e-6)
+    rest = layer.kernel.numpy()[..., 3:]
+    assert rest.std() == pytest.approx((1 / (3 * 27)) ** 0.5, rel=0.2)
+    assert np.abs(rest).max() <= 27**-0.5
 
 
 # --- names ---

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from cifarlab.optim import (
+    Muon,
     Triangle,
     learning_rate,
     make_callbacks,
     make_loss,
     make_optimizer,
 )
+from cifarlab.optim.muon import orthogonalize
 from cifarlab.recipes import EarlyStopping, Plateau, Recipe, get_recipe
 
 BASE = Recipe(name="mine", summary="", model="tutorial_cnn", learning_rate=2.0, final_rate=0.1)
@@ -117,6 +119,67 @@ def test_adamw_decays_kernels_only() -> None:
     assert stepped(recipe, ("kernel", "bias"), 1) == pytest.approx(expected, rel=1e-6)
     undecayed = replace(recipe, weight_decay=0.0)  # not Keras's default of 0.004
     assert stepped(undecayed, ("kernel", "bias"), 1) == pytest.approx([0.99, 0.99], rel=1e-6)
+
+
+def test_orthogonalizing_leaves_the_directions_and_evens_the_lengths() -> None:
+    random = np.random.default_rng(0)
+    for shape in ((12, 5), (5, 12)):
+        matrix = random.normal(size=shape).astype("float32")
+        left, _, right = np.linalg.svd(matrix, full_matrices=False)
+        result = np.asarray(orthogonalize(matrix, steps=5))
+        inside = left.T @ result @ right.T
+        # Jordan et al. let singular values end anywhere between 0.7 and 1.2.
+        assert np.abs(inside - np.diag(np.diag(inside))).max() < 1e-4
+        assert np.diag(inside).min() > 0.65
+        assert np.diag(inside).max() < 1.25
+
+
+def test_muon_by_hand() -> None:
+    muon = Muon(0.1, momentum=0.5, bias_ratio=2.0, head_ratio=3.0, weight_decay=0.02, peak=0.2)
+    kernel = keras.Variable(np.ones((1, 1, 2, 2), "float32"))
+    bias, head = keras.Variable(np.ones(2, "float32")), keras.Variable(np.ones((2, 1), "float32"))
+    variables = [kernel, bias, head]
+    steps = [[np.full(v.shape, g, "float32") for v in variables] for g in (0.5, -1.0)]
+    steps[0][0] = np.array([[3.0, 0.0], [0.0, 1.0]], "float32").reshape(1, 1, 2, 2)
+    steps[1][0] = np.array([[0.0, 1.0], [1.0, 0.0]], "float32").reshape(1, 1, 2, 2)
+
+    def direction(momentum: np.ndarray) -> np.ndarray:
+        return np.asarray(orthogonalize(momentum.astype("float32")))
+
+    w, m = np.ones((2, 2)), np.zeros((2, 2))
+    vectors, memory = {2.0: 1.0, 3.0: 1.0}, {2.0: 0.0, 3.0: 0.0}
+    for gradients in steps:
+        muon.apply([keras.ops.convert_to_tensor(g) for g in gradients], variables)
+        g = gradients[0].reshape(2, 2)
+        m = 0.5 * m + g
+        w = w * 2**0.5 / np.linalg.norm(w) - 0.1 * direction(g + 0.5 * m)
+        for ratio, value in vectors.items():
+            slope = gradients[1][0] + 0.02 / (ratio * 0.2) * value
+            memory[ratio] = 0.85 * memory[ratio] + slope
+            vectors[ratio] = value - ratio * 0.1 * (slope + 0.85 * memory[ratio])
+    np.testing.assert_allclose(kernel.numpy().reshape(2, 2), w, rtol=1e-5)
+    np.testing.assert_allclose(bias.numpy(), vectors[2.0], rtol=1e-5)
+    np.testing.assert_allclose(head.numpy(), vectors[3.0], rtol=1e-5)
+
+
+def test_muon_of_a_recipe_scales_with_the_batch_and_comes_back() -> None:
+    recipe = replace(
+        BASE,
+        optimizer="muon",
+        learning_rate=0.2,
+        bias_rate=0.05,
+        head_rate=0.5,
+        batch_size=100,
+        weight_decay=1e-6,
+        schedule="triangle",
+    )
+    muon = make_optimizer(recipe, 10)
+    assert isinstance(muon, Muon)
+    assert muon.bias_ratio == pytest.approx(0.05 * 100 / 0.2)
+    assert muon.head_ratio == pytest.approx(0.5 * 100 / 0.2)
+    assert muon.decay == pytest.approx(1e-4)
+    back = keras.optimizers.deserialize(keras.optimizers.serialize(muon))
+    assert back.get_config() == muon.get_config()
 
 
 def test_the_optimizer_follows_the_schedule() -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from cifarlab.augment import Augment
 from cifarlab.engine import Program, forward
 from cifarlab.engine.loop import make_steps
-from cifarlab.engine.program import Sums, epoch_keys
+from cifarlab.engine.program import Epoch, Sums, epoch_keys
 from cifarlab.models import create_model
 from cifarlab.recipes import Augmentation
 
@@ -45,10 +45,14 @@ for name in sys.argv[2:]:
     model.optimizer.build(model.trainable_variables)
     program = Program(model, Augment(Augmentation()), loss, images, labels, 16, "float32")
     steps = make_steps(program)
-    steps.start_epoch(np.arange(16, dtype=np.int32), epoch_keys(0, 0, 1))
+    order, mirrored = np.arange(16, dtype=np.int32), np.zeros(16, bool)
+    steps.start_epoch(Epoch(order, mirrored, epoch_keys(0, 0, 1), 32))
     before = [v.numpy().copy() for v in model.weights]
     out[f"{name}/loss"] = np.array(steps.run(0, 1, Sums()).loss)
     for i, (v, b) in enumerate(zip(model.weights, before)):
+        if v.name == "kernel" and not v.trainable:  # the whitening, which stays as it is
+            assert (v.numpy() == b).all()
+            continue
         out[f"{name}/moved/{i}"] = v.numpy() - b
 for whole in (False, True) if keras.backend.backend() == "jax" else ():
     model = create_model("plain_cnn", num_classes=10, blocks=((4,),), block_dropout=(0.2,))
@@ -58,7 +62,7 @@ for whole in (False, True) if keras.backend.backend() == "jax" else ():
     augment = Augment(Augmentation(flip=True, shift=0.1))
     steps = make_steps(Program(model, augment, loss, images, labels, 4, "float32"))
     steps.whole_epochs = whole  # as on an accelerator
-    steps.start_epoch(np.arange(16, dtype=np.int32), epoch_keys(0, 0, 3))
+    steps.start_epoch(Epoch(order, mirrored, epoch_keys(0, 0, 3), 32))
     sums = steps.run(0, 4, Sums())
     out[f"whole_{whole}"] = np.concatenate([v.numpy().ravel() for v in model.weights])
     out[f"whole_{whole}_sums"] = np.array([sums.loss, sums.correct, sums.bad_step])

@@ -48,6 +48,7 @@ def test_groups_and_options_survive_json() -> None:
     assert value["model_options"]["blocks"] == [[1, 2], [3]]
     assert value["augmentation"] == {
         "flip": True,
+        "alternate": False,
         "shift": 0.0,
         "rotation": 0.0,
         "zoom": 0.0,
@@ -190,7 +191,8 @@ def test_a_wrong_setting_is_one_line_that_names_it(key: str, text: str, message:
         ({"warmup": -0.1}, r"warmup must be in \[0, 1\)"),
         ({"label_smoothing": 1.0, "labels": "one-hot"}, "label_smoothing must be in"),
         ({"label_smoothing": 0.1}, 'label_smoothing needs labels="one-hot"'),
-        ({"weight_decay": 0.1}, 'weight_decay needs optimizer="adamw" or "sgd"'),
+        ({"weight_decay": 0.1}, 'weight_decay needs optimizer="adamw", "sgd" or "muon"'),
+        ({"sizes": (16, 0)}, "sizes must be 1 or more"),
         ({"plateau": Plateau(), "schedule": "cosine"}, 'plateau needs schedule="constant"'),
         ({"plateau": Plateau(), "validation": 0.0}, "validation must be above 0"),
         ({"early_stopping": EarlyStopping(), "validation": 0.0}, "validation must be above 0"),
@@ -362,3 +364,13 @@ def test_plateau_cnn_lowers_adams_rate_on_validation_loss() -> None:
     assert recipe.plateau.monitor == "val_loss"
     assert all(recipe.model_options["block_dropout"])
     assert convolutions(recipe) > len(recipe.model_options["blocks"])  # stacked
+
+
+def test_sizes_are_read_from_json_and_from_text() -> None:
+    recipe = replace_fields(BASE, {"sizes": "[16, 24]"})
+    assert recipe.sizes == (16, 24)
+    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+    with pytest.raises(UsageError, match=r"sizes must be a list, got 16"):
+        replace_fields(BASE, {"sizes": "16"})
+    with pytest.raises(UsageError, match=r"sizes\[1\] must be a whole number, got 'big'"):
+        replace_fields(BASE, {"sizes": '[16, "big"]'})

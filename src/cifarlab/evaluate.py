@@ -121,7 +121,7 @@ def evaluate(
     *,
     data: Dataset | str | Path | None = None,
     split: Literal["test", "val", "train"] = "test",
-    tta: Literal["none", "flip", "shift"] = "none",
+    tta: Literal["none", "flip", "shift"] | None = None,
 ) -> Evaluation:
     """Measure a run's model on a split, and keep the predictions in the run.
 
@@ -131,7 +131,8 @@ def evaluate(
         run: a finished run.
         data: another dataset with the same class names, or where the run's own is now.
         split: which images. ``val`` and ``train`` are carved as the training carved them.
-        tta: average the logits over mirrored (``flip``), or mirrored and moved (``shift``) views.
+        tta: average the logits over mirrored (``flip``), or mirrored and moved (``shift``) views;
+            by default as the run's recipe says.
 
     Raises:
         RunError: the run is unfinished or damaged, or the data at its source has changed.
@@ -146,6 +147,7 @@ def evaluate(
     """
     run = run if isinstance(run, Run) else Run(run)
     _require_one_of("split", split, SPLITS)
+    tta = tta or run.recipe.get("tta", "none")
     _require_one_of("tta", tta, tuple(VIEWS))
     call = forward(run.load_model())
     dataset = _find_data(run, data)

@@ -14,20 +14,18 @@ import keras
 import numpy as np
 
 from cifarlab import backend
-from cifarlab.augment import Augment
-from cifarlab.data import Dataset, Split, channel_statistics, load_dataset, one_hot
-from cifarlab.engine import Display, Loop, Program, forward, predict_logits
-from cifarlab.errors import DataError, Interrupted, MissingExtraError, RunError, UsageError
+from cifarlab.augment import resize
+from cifarlab.data import Dataset, Split, load_dataset
+from cifarlab.engine import Display, Loop, forward, predict_logits
+from cifarlab.errors import Interrupted, MissingExtraError, RunError, UsageError
 from cifarlab.metrics import accuracy, log_loss, softmax
 from cifarlab.models import create_model
 from cifarlab.models.describe import summary_text
-from cifarlab.optim import make_callbacks, make_loss, make_optimizer
+from cifarlab.optim import make_callbacks, make_optimizer
+from cifarlab.prepare import describe_data, describe_model, make_model, make_program
 from cifarlab.recipes import Recipe, get_recipe
 from cifarlab.run import Run
 
-# The validation split does not change with the seed, so that runs with several seeds can be
-# compared on it.
-SPLIT_SEED = 0
 # `predict` calls an image unknown when its top probability is below that of this fraction of
 # validation images.
 UNKNOWN_FRACTION = 0.05
@@ -83,7 +81,7 @@ def train(
     if not isinstance(data, Dataset):
         data = load_dataset(data, image_size=recipe.image_size)
     described = describe_data(data, recipe)
-    create_model(**describe_model(recipe, data, described["preprocessing"]))  # or no folder is made
+    make_model(recipe, describe_model(recipe, data, described["preprocessing"]))  # or no folder
     run = Run.create(
         out,
         recipe=recipe.to_json(),
@@ -145,7 +143,7 @@ def _fit(
     # TensorFlow, which a training on JAX does not need.
     random.seed(seed)
     description = describe_model(recipe, data, run.data["preprocessing"])
-    model = create_model(**description)
+    model = make_model(recipe, description, training.images)
     program = make_program(recipe, model, training, data.num_classes)
     optimizer = make_optimizer(recipe, program.steps * recipe.epochs)
     # XLA makes TensorFlow slower on a CPU; this is for those who call `fit` on the model.
@@ -178,7 +176,7 @@ def _fit(
         **summarize(progress.history, recipe, own),
         known_threshold=_known_threshold(call, validation),
         parameters=model.count_params(),
-        model_summary=summary_text(model),
+        model_summary=summary_text(create_model(**description) if recipe.sizes else model),
         backend=run.environment["backend"],
         precision=program.precision,
         seconds={"setup": setup, **loop.seconds},
@@ -193,65 +191,6 @@ def own_recipe(run: Run) -> Recipe:
         return Recipe.from_json(run.recipe)
     except UsageError as error:
         raise RunError(f"{run.path / 'recipe.json'} is damaged: {error}") from error
-
-
-def make_program(recipe: Recipe, model: keras.Model, training: Split, num_classes: int) -> Program:
-    """What the engine compiles: `recipe` on the images of `training`."""
-    labels = training.labels
-    return Program(
-        model=model,
-        augment=Augment(recipe.augmentation),
-        loss=make_loss(recipe),
-        images=training.images,
-        labels=one_hot(labels, num_classes) if recipe.labels == "one-hot" else labels,
-        batch_size=min(recipe.batch_size, len(training)),
-        precision=backend.resolve_precision(recipe.precision),
-    )
-
-
-def describe_data(data: Dataset, recipe: Recipe) -> dict[str, Any]:
-    """What data.json holds: the dataset, its split, what was measured on its training images."""
-    training, validation = data.carve(recipe.validation, SPLIT_SEED)
-    if len(training) == 0:
-        raise DataError(f"{data.name}: no training image is left beside validation")
-    if data.image_size != recipe.image_size:
-        raise DataError(
-            f"{data.name} was loaded at {data.image_size} pixels and the recipe wants "
-            f"{recipe.image_size}: load_dataset(…, image_size={recipe.image_size})"
-        )
-    mean: tuple[float, ...] = (0.0,) * 3
-    std: tuple[float, ...] = (255.0,) * 3
-    if recipe.pixels == "standard":
-        mean, std = channel_statistics(training.images)
-        std = tuple(deviation or 1.0 for deviation in std)  # a constant channel has none
-    return {
-        "name": data.name,
-        "source": data.source,
-        "fingerprint": data.fingerprint,
-        "class_names": list(data.class_names),
-        "image_size": data.image_size,
-        "fit": data.fit,
-        "validation_fraction": recipe.validation,
-        "split_seed": SPLIT_SEED,
-        "counts": {
-            "train": len(training),
-            "validation": len(validation),
-            "test": data.test_size,
-        },
-        "preprocessing": {"pixels": recipe.pixels, "mean": mean, "std": std},
-    }
-
-
-def describe_model(recipe: Recipe, data: Dataset, preprocessing: dict[str, Any]) -> dict[str, Any]:
-    """The arguments with which `create_model` builds a recipe's model."""
-    return {
-        "name": recipe.model,
-        "num_classes": data.num_classes,
-        "image_size": recipe.image_size,
-        "mean": tuple(preprocessing["mean"]),
-        "std": tuple(preprocessing["std"]),
-        **recipe.model_options,
-    }
 
 
 def _tensorboard(run: Run) -> list[keras.callbacks.Callback]:
@@ -275,9 +214,10 @@ def summarize(
     }
 
 
-def _validator(call: Callable, validation: Split) -> Callable[[], tuple[float, float]]:
-    def validate() -> tuple[float, float]:
-        logits = predict_logits(call, validation.images)
+def _validator(call: Callable, validation: Split) -> Callable[[int], tuple[float, float]]:
+    def validate(size: int) -> tuple[float, float]:
+        images = keras.ops.convert_to_numpy(resize(validation.images, size))
+        logits = predict_logits(call, images)
         return log_loss(logits, validation.labels), accuracy(logits, validation.labels)
 
     return validate

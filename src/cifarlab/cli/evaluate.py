@@ -23,11 +23,13 @@ def evaluate(
     ] = None,
     split: Annotated[str, typer.Option(help="test, val or train.")] = "test",
     tta: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Average over mirrored (flip) or moved (shift) views: none, flip, shift."
+            metavar="NAME",
+            help="Average over mirrored (flip) or moved (shift) views: none, flip, shift; "
+            "by default as the recipe says.",
         ),
-    ] = "none",
+    ] = None,
     json: Json = False,
 ) -> None:
     """Measure a run on a split; looks at test are counted."""

@@ -9,8 +9,9 @@ from typing import Any
 from cifarlab.cli import console
 from cifarlab.cli.display import training_display
 from cifarlab.data import Dataset, load_dataset
-from cifarlab.errors import DataNotFoundError, RunError
+from cifarlab.errors import DataNotFoundError, RunError, UsageError
 from cifarlab.evaluate import evaluate
+from cifarlab.prepare import SPLIT_SEED
 from cifarlab.recipes import Recipe, get_recipe, replace_fields
 from cifarlab.report import write_report
 from cifarlab.run import Run
@@ -30,9 +31,15 @@ def load_or_fall_back(source: str, fallback: str | None, recipe: Recipe) -> Data
 
 
 def train_seeds(
-    data: Dataset, recipe: Recipe, seeds: range, out: Path | None, *, tensorboard: bool
+    data: Dataset, recipe: Recipe, seeds: range, out: Path | None, split: str, *, tensorboard: bool
 ) -> list[dict[str, Any]]:
-    """One run a seed: in `out`, or for several seeds in folders within it; each result.json."""
+    """One run a seed, in `out`, or for several seeds in folders within it; the result of each.
+
+    Raises:
+        UsageError: `split` is ``"val"`` and there will be no validation images.
+    """
+    if split == "val" and not len(data.carve(recipe.validation, SPLIT_SEED)[1]):
+        raise UsageError("--no-test measures on validation, and there is none: add --val 0.1")
     results = []
     for seed in seeds:
         folder = out / f"{recipe.name}-seed{seed}" if out and len(seeds) > 1 else out
@@ -40,12 +47,17 @@ def train_seeds(
             run = train(
                 data, recipe, seed=seed, out=folder, display=display, tensorboard=tensorboard
             )
-        results.append(finish(run, data))
+        results.append(finish(run, data, split))
     return results
 
 
 def go_on(
-    path: Path, recipe: str | None, changes: Mapping[str, str], seed: int | None, source: str | None
+    path: Path,
+    recipe: str | None,
+    changes: Mapping[str, str],
+    seed: int | None,
+    source: str | None,
+    split: str,
 ) -> dict[str, Any]:
     """Go on with the run at `path`, which must be the one that the other words ask for.
 
@@ -66,12 +78,15 @@ def go_on(
     data = load_dataset(source or run.data["source"], image_size=own.image_size)
     with training_display() as display:
         run = resume(run, data=data, display=display)
-    return finish(run, data)
+    return finish(run, data, split)
 
 
-def finish(run: Run, data: Dataset) -> dict[str, Any]:
-    """Measure and report a trained run, unless that is done; its result.json with its folder."""
-    if "accuracy" not in run.result:
+def finish(run: Run, data: Dataset, split: str) -> dict[str, Any]:
+    """Measure a trained run on `split`, once on test, and report; its result with its folder."""
+    figures = {}
+    if split != "test":
+        figures = evaluate(run, data=data, split="val").to_json()
+    elif "accuracy" not in run.result:
         evaluate(run, data=data)
     write_report(run)
-    return {"run": str(run.path), **run.result}
+    return {"run": str(run.path), **run.result, **figures}

@@ -1,4 +1,4 @@
-"""``cifarlab train``: train, measure once on test, report."""
+"""``cifarlab train``: train, measure once on test or on validation, report."""
 
 from __future__ import annotations
 
@@ -46,9 +46,11 @@ def train(
         str | None, typer.Option(metavar="NAME", help="tensorflow (the default) or jax.")
     ] = None,
     tensorboard: Annotated[bool, typer.Option(help="Write logs for TensorBoard.")] = False,
+    test: Annotated[bool, typer.Option(help="Open test at the end, else only validation.")] = True,
     json: Json = False,
 ) -> None:
     """Train a classifier, measure it once on test, report."""
+    split = "test" if test else "val"
     from cifarlab import backend as backends
 
     backends.load(backend)
@@ -64,12 +66,12 @@ def train(
                 "--resume goes on as the run began: leave out --runs, --out, --fallback and "
                 "--tensorboard"
             )
-        results = [job.go_on(resume, recipe, changes, seed, data)]
+        results = [job.go_on(resume, recipe, changes, seed, data, split)]
     else:
         chosen = replace_fields(get_recipe(recipe or "quick"), changes)
         dataset = job.load_or_fall_back(data or "cifar10", fallback, chosen)
         seeds = range(seed or 0, (seed or 0) + runs)
-        results = job.train_seeds(dataset, chosen, seeds, out, tensorboard=tensorboard)
+        results = job.train_seeds(dataset, chosen, seeds, out, split, tensorboard=tensorboard)
     _show(results)
     if json:
         emit(results[0] if len(results) == 1 else results)
@@ -101,7 +103,8 @@ def _show(results: list[dict[str, Any]]) -> None:
         ]
         for r in results
     ]
-    table(["run", "test accuracy", "95 % interval", "test loss", "images"], rows)
+    split = {"test": "test", "val": "validation"}[results[0]["split"]]
+    table(["run", f"{split} accuracy", "95 % interval", f"{split} loss", "images"], rows)
     if len(results) > 1:
         mean, low, high = mean_interval([r["accuracy"] for r in results])
         say(f"\n{len(results)} seeds: mean {mean:.2%}, 95 % interval {_interval((low, high))}")

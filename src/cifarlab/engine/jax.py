@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cifarlab.engine.program import DRAWS_A_STEP, Program, Sums
+from cifarlab.engine.program import DRAWS_A_STEP, Epoch, Program, Sums
 
 State = tuple[list[jax.Array], ...]
 
@@ -36,13 +36,18 @@ class JaxSteps:
         self.variables = [list(group) for group in groups]
         # On a CPU NumPy may hold views of the very buffers that donation would overwrite.
         donate = ("state",) if self.whole_epochs else ()
-        self.one = jax.jit(self._step, donate_argnames=donate)
-        self.many = jax.jit(self._scan, static_argnames=("count",), donate_argnames=donate)
+        self.one = jax.jit(self._step, static_argnames=("size",), donate_argnames=donate)
+        self.many = jax.jit(self._scan, static_argnames=("size", "count"), donate_argnames=donate)
 
-    def start_epoch(self, order: np.ndarray, keys: np.ndarray) -> None:
-        """Bring an epoch's order and random keys to the device."""
-        self.order = jnp.asarray(order.reshape(-1, self.program.batch_size))
-        self.keys = jnp.asarray(keys, "uint32")
+    def start_epoch(self, epoch: Epoch) -> None:
+        """Bring to the device what an epoch needs."""
+        batches = (-1, self.program.batch_size)
+        self.epoch = (
+            jnp.asarray(epoch.order.reshape(batches)),
+            jnp.asarray(epoch.mirrored.reshape(batches)),
+            jnp.asarray(epoch.keys, "uint32"),
+        )
+        self.size = epoch.size  # a new size is a new program
 
     def run(self, start: int, stop: int, sums: Sums) -> Sums:
         """Train steps ``start`` to ``stop - 1``."""
@@ -51,32 +56,36 @@ class JaxSteps:
             state,
             (jnp.float32(sums.loss), jnp.float32(sums.correct), jnp.int32(sums.bad_step)),
         )
-        data = (self.images, self.labels, self.order, self.keys)
+        data = (self.images, self.labels, *self.epoch)
         if self.whole_epochs:
-            carry = self.many(*carry, data, start, count=stop - start)
+            carry = self.many(*carry, data, start, size=self.size, count=stop - start)
         else:
             for step in range(start, stop):
-                carry = self.one(*carry, data, step)
+                carry = self.one(*carry, data, step, size=self.size)
         state, (loss, correct, bad) = carry
         for group, values in zip(self.variables, state, strict=True):
             for variable, value in zip(group, values, strict=True):
                 variable.assign(value)
         return Sums(np.float32(loss), np.float32(correct), np.int32(bad))
 
-    def _scan(self, state: State, sums: tuple, data: tuple, start: int, *, count: int) -> tuple:
+    def _scan(
+        self, state: State, sums: tuple, data: tuple, start: int, *, size: int, count: int
+    ) -> tuple:
         def body(carry: tuple, step: jax.Array) -> tuple:
             state, sums = carry
-            return self._step(state, sums, data, step), None
+            return self._step(state, sums, data, step, size=size), None
 
         return jax.lax.scan(body, (state, sums), start + jnp.arange(count))[0]
 
-    def _step(self, state: State, sums: tuple, data: tuple, step: Any) -> tuple:
+    def _step(self, state: State, sums: tuple, data: tuple, step: Any, *, size: int) -> tuple:
         """One batch forward, backward and applied; (state, sums)."""
-        p, (images, labels, order, keys) = self.program, data
+        p, (images, labels, order, mirrored, keys) = self.program, data
         weights, other, augment_state, optimizer_state = state
         other, augment_state = self._seeded(other, augment_state, keys, step)
         index = order[step]
-        pixels, augment_state = p.augment.stateless_call([], augment_state, images[index])
+        pixels, augment_state = p.augment.stateless_call(
+            [], augment_state, images[index], mirrored[step], size=size
+        )
         labels = labels[index]
         differentiate = jax.value_and_grad(partial(self._loss, labels=labels), has_aux=True)
         (_, (loss, logits, other)), gradients = differentiate(weights, other, pixels)

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from cifarlab.engine.checkpoint import Progress, load_checkpoint, save_checkpoint
-from cifarlab.engine.program import Program, Steps, Sums, epoch_keys, epoch_order
+from cifarlab.engine.program import Program, Steps, Sums, plan_epoch
 from cifarlab.engine.signals import Stop, stop_requested
 from cifarlab.errors import Interrupted, TrainingError
 
@@ -43,7 +43,8 @@ class Loop:
         program: the step.
         seed: of everything random.
         epochs: how many at most.
-        validate: returns (loss, accuracy) on validation; None where there is none.
+        validate: returns (loss, accuracy) on validation at a size of images in pixels; None where
+            there is none.
         callbacks: Keras's or the user's.
         checkpoint: file that holds the state after each epoch, and from which to go on if it
             exists.
@@ -55,7 +56,7 @@ class Loop:
     program: Program
     seed: int
     epochs: int
-    validate: Callable[[], tuple[float, float]] | None
+    validate: Callable[[int], tuple[float, float]] | None
     callbacks: list[Any]
     checkpoint: Path
     on_epoch: Callable[[list[dict[str, Any]]], None]
@@ -106,9 +107,7 @@ class Loop:
         """Run what is left of the epoch, in calls of about `SECONDS_A_CALL`."""
         program, epoch = self.program, progress.epoch
         began = time.perf_counter()
-        order = epoch_order(self.seed, epoch, len(program.images), program.batch_size)
-        keys = epoch_keys(self.seed, epoch, len(program.generators))
-        self.steps.start_epoch(order, keys)
+        self.steps.start_epoch(plan_epoch(program, self.seed, epoch, self.epochs))
         waiting, count = time.perf_counter() - began, 1
         progress.seconds += waiting
         by_step = any(_follows_steps(callback) for callback in self.callbacks)
@@ -143,7 +142,8 @@ class Loop:
         row = {"epoch": progress.epoch + 1, "seconds": round(progress.seconds, 3)}
         row |= {"learning_rate": rate, **logs}
         if self.validate:
-            row["val_loss"], row["val_accuracy"] = self.validate()
+            size = self.program.size(progress.epoch, self.epochs)
+            row["val_loss"], row["val_accuracy"] = self.validate(size)
         callbacks.on_epoch_end(progress.epoch, {k: v for k, v in row.items() if k not in NOT_LOGS})
         progress.history.append(row)
         progress.epoch, progress.step, progress.seconds = progress.epoch + 1, 0, 0.0

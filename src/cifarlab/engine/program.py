@@ -9,6 +9,8 @@ import numpy as np
 
 # Draws that one random layer may make in one step before it meets the next step's numbers.
 DRAWS_A_STEP = 64
+# In the place of an epoch's number: the key of what is drawn once for all epochs.
+COINS = 2**63
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Program:
         labels: int (N,) or one-hot float32 (N, C).
         batch_size: images a step.
         precision: of the matrix products, ``"float32"`` or ``"bfloat16"``.
+        sizes: pixels a side of training images, for equal shares of the epochs; () as they are.
     """
 
     model: Any
@@ -32,6 +35,12 @@ class Program:
     labels: np.ndarray
     batch_size: int
     precision: str
+    sizes: tuple[int, ...] = ()
+
+    def size(self, epoch: int, epochs: int) -> int:
+        """Pixels a side of the images that `epoch` of `epochs` trains on."""
+        sizes = self.sizes or (self.images.shape[1],)
+        return sizes[epoch * len(sizes) // epochs]
 
     @property
     def generators(self) -> list[Any]:
@@ -61,11 +70,40 @@ class Sums:
     bad_step: np.int32 = NONE_YET  # the first step whose loss was not finite; -1: none
 
 
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch needs besides the program, a pure function of (seed, epoch).
+
+    Attributes:
+        order: images to visit, int32 (steps * batch_size,).
+        mirrored: which of those are flipped where flips alternate, bool (steps * batch_size,).
+        keys: of the random layers, int64 (layers,).
+        size: pixels a side of the images that the model sees.
+    """
+
+    order: np.ndarray
+    mirrored: np.ndarray
+    keys: np.ndarray
+    size: int
+
+
+def plan_epoch(program: Program, seed: int, epoch: int, epochs: int) -> Epoch:
+    """What `epoch` of `epochs`, counted from 0, needs."""
+    count = len(program.images)
+    order = epoch_order(seed, epoch, count, program.batch_size)
+    return Epoch(
+        order=order,
+        mirrored=epoch_mirrored(seed, epoch, count)[order],
+        keys=epoch_keys(seed, epoch, len(program.generators)),
+        size=program.size(epoch, epochs),
+    )
+
+
 class Steps(Protocol):
     """A backend's compiled training steps."""
 
-    def start_epoch(self, order: np.ndarray, keys: np.ndarray) -> None:
-        """Bring an epoch's order, int32 (steps * batch_size,), and random keys to the device."""
+    def start_epoch(self, epoch: Epoch) -> None:
+        """Bring to the device what an epoch needs."""
 
     def run(self, start: int, stop: int, sums: Sums) -> Sums:
         """Train steps ``start`` to ``stop - 1`` of the epoch; the model's variables change."""
@@ -89,6 +127,21 @@ def epoch_order(seed: int, epoch: int, count: int, batch_size: int) -> np.ndarra
     generator = np.random.Generator(np.random.Philox(key=[seed, epoch]))
     order = generator.permutation(count).astype(np.int32)
     return np.resize(order, -(-count // batch_size) * batch_size)
+
+
+def epoch_mirrored(seed: int, epoch: int, count: int) -> np.ndarray:
+    """Which of `count` images are mirrored in an epoch, bool (count,): half at random in the
+    first, then each every other time.
+
+    So two epochs show both sides of every image, which drawing anew does for half of them (Jordan
+    2024, arXiv:2404.00498).
+
+    Example:
+        >>> (epoch_mirrored(0, 0, 4) ^ epoch_mirrored(0, 1, 4)).tolist()
+        [True, True, True, True]
+    """
+    coins = np.random.Generator(np.random.Philox(key=[seed, COINS])).random(count) < 0.5
+    return coins ^ bool(epoch % 2)
 
 
 def epoch_keys(seed: int, epoch: int, count: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from cifarlab.engine.program import DRAWS_A_STEP, Program, Sums
+from cifarlab.engine.program import DRAWS_A_STEP, Epoch, Program, Sums
 
 
 @contextmanager
@@ -39,27 +39,28 @@ class TensorFlowSteps:
         self.labels = tf.constant(program.labels)
         self.compiled = tf.function(self._steps, autograph=False)
 
-    def start_epoch(self, order: np.ndarray, keys: np.ndarray) -> None:
-        """Bring an epoch's order and random keys to the device."""
-        self.order, self.keys = tf.constant(order), tf.constant(keys)
+    def start_epoch(self, epoch: Epoch) -> None:
+        """Bring to the device what an epoch needs."""
+        self.epoch = [tf.constant(x) for x in (epoch.order, epoch.mirrored, epoch.keys)]
+        self.size = epoch.size  # a new size is a new graph
 
     def run(self, start: int, stop: int, sums: Sums) -> Sums:
         """Train steps ``start`` to ``stop - 1``."""
         with matrix_products(self.program.precision):
             loss, correct, bad = self.compiled(
-                self.order,
-                self.keys,
+                *self.epoch,
                 tf.constant(start),
                 tf.constant(stop),
                 tf.constant(sums.loss),
                 tf.constant(sums.correct),
                 tf.constant(sums.bad_step),
+                size=self.size,
             )
         return Sums(loss.numpy(), correct.numpy(), bad.numpy())
 
-    def _steps(self, order, keys, start, stop, loss, correct, bad):
+    def _steps(self, order, mirrored, keys, start, stop, loss, correct, bad, *, size):
         def body(step, loss, correct, bad):
-            more_loss, more_correct = self._step(order, keys, step)
+            more_loss, more_correct = self._step(order, mirrored, keys, step, size)
             bad = tf.where((bad < 0) & ~tf.math.is_finite(more_loss), step, bad)
             return step + 1, loss + more_loss, correct + more_correct, bad
 
@@ -68,15 +69,16 @@ class TensorFlowSteps:
         # One iteration at a time: a step must see the weights that the last one left.
         return tf.while_loop(unfinished, body, state, parallel_iterations=1)[1:]
 
-    def _step(self, order: Any, keys: Any, step: Any) -> tuple[Any, Any]:
+    def _step(self, order: Any, mirrored: Any, keys: Any, step: Any, size: int) -> tuple[Any, Any]:
         """One batch forward, backward and applied; (loss, images classified right)."""
-        p, size = self.program, self.program.batch_size
+        p, batch = self.program, self.program.batch_size
         for i, state in enumerate(p.generators):
             counter = tf.cast(step, keys.dtype) * DRAWS_A_STEP
             state.assign(tf.cast(tf.stack([keys[i], counter]), state.dtype))
-        index = tf.ensure_shape(order[step * size : (step + 1) * size], [size])
+        here = slice(step * batch, (step + 1) * batch)
+        index = tf.ensure_shape(order[here], [batch])
         images, labels = tf.gather(self.images, index), tf.gather(self.labels, index)
-        pixels = p.augment(images)
+        pixels = p.augment(images, mirrored[here], size=size)
         weights = p.model.trainable_variables
         with tf.GradientTape() as tape:
             logits = p.model(pixels, training=True)

@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 
-def pixels(image_size: int, mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[Any, Any]:
+def pixels(
+    image_size: int | None, mean: tuple[float, ...], std: tuple[float, ...]
+) -> tuple[Any, Any]:
     """The input and its normalisation: ``(inputs, (inputs - mean) / std)``, both (N, S, S, 3).
+
+    Without an `image_size` the model takes images of any size, if its layers can.
 
     Part of the model, so that nobody who uses the model can forget it.
     """
@@ -33,6 +38,88 @@ def conv3x3(
         kernel_regularizer=keras.regularizers.L2(l2) if l2 else None,
         name=name,
     )(x)
+
+
+@keras.saving.register_keras_serializable("cifarlab")
+class Dirac(keras.initializers.VarianceScaling):
+    """The identity for as many output channels as there are inputs, uniform numbers for the rest.
+
+    A convolution (H, W, inputs, outputs) that starts so passes its input on, and a deep network
+    learns from the first step (Jordan 2024, arXiv:2404.00498, section 3.3). The rest is uniform in
+    ``±1 / sqrt(H W inputs)``.
+    """
+
+    def __init__(self, seed: int | None = None):
+        super().__init__(scale=1 / 3, mode="fan_in", distribution="uniform", seed=seed)
+
+    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> Any:
+        """A kernel (H, W, inputs, outputs) with H and W odd."""
+        height, width, inputs, outputs = shape
+        identity = np.zeros(shape, "float32")
+        count = min(inputs, outputs)
+        identity[height // 2, width // 2, range(count), range(count)] = 1.0
+        random = super().__call__(shape, dtype)
+        return ops.where(np.arange(outputs) < count, ops.cast(identity, random.dtype), random)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"seed": self.seed}
+
+
+@keras.saving.register_keras_serializable("cifarlab")
+class PatchWhitening(layers.Conv2D):
+    """A first convolution whose fixed filters decorrelate the colours of small patches.
+
+    Its kernel, (size, size, C, 2 size^2 C), holds the eigenvectors of the patches' covariance,
+    each divided by the root of its eigenvalue, and their negatives, so that an activation after it
+    loses nothing. `adapt` computes them; the bias is trained.
+
+    Args:
+        size: pixels a side of a patch.
+        epsilon: added to the eigenvalues, so that noise is not blown up.
+
+    Reference:
+        Page 2019, "How to Train Your ResNet 8: Bag of Tricks"; Jordan 2024, arXiv:2404.00498.
+    """
+
+    def __init__(self, size: int = 2, epsilon: float = 5e-4, channels: int = 3, **kwargs: Any):
+        super().__init__(2 * size * size * channels, size, **kwargs)
+        self.size, self.epsilon, self.channels = size, epsilon, channels
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make the kernel, which no gradient reaches, and the bias, which is trained."""
+        super().build(input_shape)
+        self._kernel.trainable = False
+
+    def adapt(self, images: np.ndarray) -> None:
+        """Compute the kernel from normalised images float (N, S, S, C)."""
+        window = (self.size, self.size)
+        patches = np.lib.stride_tricks.sliding_window_view(images, window, axis=(1, 2))
+        patches = patches.transpose(0, 1, 2, 4, 5, 3).reshape(-1, self.size**2 * self.channels)
+        patches = patches.astype("float64")  # small eigenvalues are lost in float32's sums
+        covariance = patches.T @ patches / len(patches)
+        values, vectors = np.linalg.eigh(covariance)
+        filters = vectors / np.sqrt(values + self.epsilon)  # a column each
+        kernel = np.concatenate([filters, -filters], axis=1)
+        self.kernel.assign(kernel.reshape(*window, self.channels, -1))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        own = {"size": self.size, "epsilon": self.epsilon, "channels": self.channels}
+        inherited = super().get_config()
+        return {k: v for k, v in inherited.items() if k not in ("filters", "kernel_size")} | own
+
+
+def adapt(model: keras.Model, images: np.ndarray, count: int = 1000) -> None:
+    """Let every layer of `model` that computes its weights from data do so.
+
+    Args:
+        model: with a layer ``normalize``, as `pixels` makes it.
+        images: uint8 (N, S, S, 3), training images; the first `count` are looked at.
+    """
+    whitening = [layer for layer in model.layers if isinstance(layer, PatchWhitening)]
+    for layer in whitening:
+        layer.adapt(ops.convert_to_numpy(model.get_layer("normalize")(images[:count])))
 
 
 @keras.saving.register_keras_serializable("cifarlab")

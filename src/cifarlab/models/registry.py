@@ -54,7 +54,7 @@ def create_model(
     name: str,
     *,
     num_classes: int,
-    image_size: int = 32,
+    image_size: int | None = 32,
     mean: tuple[float, ...] = (0.0, 0.0, 0.0),
     std: tuple[float, ...] = (255.0, 255.0, 255.0),
     **options: Any,
@@ -65,7 +65,7 @@ def create_model(
     Args:
         name: one of `list_models`.
         num_classes: classes, 2 or more.
-        image_size: S, the side of the images in pixels.
+        image_size: S, the side of the images in pixels; None for any, if the model can.
         mean, std: of each channel, on the scale of 0 to 255; the model's first layer takes them
             off.
         options: the model's own, see `model_options`.
@@ -86,6 +86,6 @@ def create_model(
         return function(**common, **options)
     except (TypeError, ValueError) as error:
         raise UsageError(
-            f"the model {name} cannot be built with {image_size}-pixel images and {options}: "
-            f"{telling_line(str(error))}"
+            f"the model {name} cannot be built with {image_size or 'any'}-pixel images and "
+            f"{options}: {telling_line(str(error))}"
         ) from error

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cifarlab.errors import UnknownNameError, UsageError
-from cifarlab.recipes import classic, quick
+from cifarlab.recipes import classic, debug, fast
 from cifarlab.recipes.recipe import (
     Augmentation,
     EarlyStopping,
@@ -28,8 +28,11 @@ __all__ = [
 ]
 
 
+DEFAULT = "quick"
+
+
 def _collect(*families: object) -> Mapping[str, Recipe]:
-    """Every recipe of the given modules by name, in the order of their definition."""
+    """Every recipe of the given modules by name, the default first."""
     recipes: dict[str, Recipe] = {}
     for family in families:
         for key, value in vars(family).items():
@@ -37,10 +40,10 @@ def _collect(*families: object) -> Mapping[str, Recipe]:
                 if key != value.name or key in recipes:
                     raise ValueError(f"the recipe {key!r} is misnamed or defined twice")
                 recipes[key] = value
-    return recipes
+    return {DEFAULT: recipes[DEFAULT], **recipes}
 
 
-_RECIPES = _collect(quick, classic)
+_RECIPES = _collect(fast, classic, debug)
 
 
 def recipe_names() -> list[str]:

@@ -27,6 +27,8 @@ LIMITS: dict[str, Limit] = {
     "warmup": FRACTION,
     "momentum": FRACTION,
     "weight_decay": FROM_0,
+    "bias_rate": ABOVE_0,
+    "head_rate": ABOVE_0,
     "final_rate": FROM_0,
     "augmentation.shift": FRACTION,
     "augmentation.rotation": FROM_0,
@@ -64,8 +66,13 @@ def _contradictions(recipe: Recipe) -> list[tuple[bool, str, object]]:
         ),
         (
             recipe.weight_decay > 0 and recipe.optimizer == "adam",
-            'weight_decay needs optimizer="adamw" or "sgd"',
+            'weight_decay needs optimizer="adamw", "sgd" or "muon"',
             recipe.optimizer,
+        ),
+        (
+            any(size < 1 for size in recipe.sizes),
+            "sizes must be 1 or more",
+            recipe.sizes,
         ),
         (
             recipe.warmup > 0 and recipe.schedule not in ("cosine", "triangle"),

@@ -25,6 +25,7 @@ class Augmentation:
     """Random changes of each training image, drawn anew each epoch. All off by default."""
 
     flip: bool = False  # mirror left and right, half of the images
+    alternate: bool = False  # where flip is on: each image every other epoch, not at random
     shift: float = 0.0  # up to this fraction of the side, both ways, whole pixels
     rotation: float = 0.0  # up to this many degrees, both ways
     zoom: float = 0.0  # scale by a factor in [1 - zoom, 1 + zoom]
@@ -76,14 +77,18 @@ class Recipe:
     labels: Literal["integer", "one-hot"] = "integer"
     validation: float = 0.1  # fraction carved from train where the dataset has no validation split
     augmentation: Augmentation = NO_AUGMENTATION
+    sizes: tuple[int, ...] = ()  # of training images, for equal shares of the epochs; () image_size
+    tta: Literal["none", "flip", "shift"] = "none"  # views that an evaluation averages over
 
     # the optimisation
     epochs: int = 10
     batch_size: int = 64
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd", "muon"] = "adam"
     learning_rate: float = 1e-3  # the peak of the schedule
-    momentum: float = 0.9  # sgd only, with Nesterov's look-ahead
-    weight_decay: float = 0.0  # decoupled; adamw and sgd; kernels only
+    momentum: float = 0.9  # sgd and muon, with Nesterov's look-ahead
+    weight_decay: float = 0.0  # adamw and sgd: of kernels; muon: of all else, times batch_size
+    bias_rate: float = 0.05  # muon: learning rate of vectors, times batch_size
+    head_rate: float = 0.5  # muon: learning rate of the head, times batch_size
     schedule: Literal["constant", "exponential", "cosine", "triangle"] = "constant"
     warmup: float = 0.0  # fraction of the training over which the rate rises (cosine, triangle)
     final_rate: float = 0.01  # last learning rate as a fraction of the peak (all but constant)
@@ -181,6 +186,10 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
         return None if value is None else _convert(options[0], value, name)
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return _read(hint, value, f"{name}.")
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, list | tuple):
+            raise UsageError(f"recipe: {name} must be a list, got {value!r}")
+        return tuple(_convert(options[0], item, f"{name}[{i}]") for i, item in enumerate(value))
     if typing.get_origin(hint) is not None:  # model_options: checked by the model that takes them
         if not isinstance(value, Mapping):
             raise UsageError(f"recipe: {name} must be an object, got {value!r}")

@@ -1,0 +1,101 @@
+"""What a training starts from: the data and the model described, then made, as a recipe says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from cifarlab import backend
+from cifarlab.augment import Augment
+from cifarlab.data import Dataset, Split, channel_statistics, one_hot
+from cifarlab.engine import Program
+from cifarlab.errors import DataError
+from cifarlab.models import adapt, create_model
+from cifarlab.optim import make_loss
+from cifarlab.recipes import Recipe
+
+# The validation split does not change with the seed, so that runs with several seeds can be
+# compared on it.
+SPLIT_SEED = 0
+
+
+def make_program(recipe: Recipe, model: keras.Model, training: Split, num_classes: int) -> Program:
+    """What the engine compiles: `recipe` on the images of `training`."""
+    labels = training.labels
+    return Program(
+        model=model,
+        augment=Augment(recipe.augmentation),
+        loss=make_loss(recipe),
+        images=training.images,
+        labels=one_hot(labels, num_classes) if recipe.labels == "one-hot" else labels,
+        batch_size=min(recipe.batch_size, len(training)),
+        precision=backend.resolve_precision(recipe.precision),
+        sizes=recipe.sizes,
+    )
+
+
+def describe_data(data: Dataset, recipe: Recipe) -> dict[str, Any]:
+    """What data.json holds: the dataset, its split, what was measured on its training images."""
+    training, validation = data.carve(recipe.validation, SPLIT_SEED)
+    if len(training) == 0:
+        raise DataError(f"{data.name}: no training image is left beside validation")
+    if data.image_size != recipe.image_size:
+        raise DataError(
+            f"{data.name} was loaded at {data.image_size} pixels and the recipe wants "
+            f"{recipe.image_size}: load_dataset(…, image_size={recipe.image_size})"
+        )
+    mean: tuple[float, ...] = (0.0,) * 3
+    std: tuple[float, ...] = (255.0,) * 3
+    if recipe.pixels == "standard":
+        mean, std = channel_statistics(training.images)
+        std = tuple(deviation or 1.0 for deviation in std)  # a constant channel has none
+    return {
+        "name": data.name,
+        "source": data.source,
+        "fingerprint": data.fingerprint,
+        "class_names": list(data.class_names),
+        "image_size": data.image_size,
+        "fit": data.fit,
+        "validation_fraction": recipe.validation,
+        "split_seed": SPLIT_SEED,
+        "counts": {
+            "train": len(training),
+            "validation": len(validation),
+            "test": data.test_size,
+        },
+        "preprocessing": {"pixels": recipe.pixels, "mean": mean, "std": std},
+    }
+
+
+def describe_model(recipe: Recipe, data: Dataset, preprocessing: dict[str, Any]) -> dict[str, Any]:
+    """The arguments with which `create_model` builds a recipe's model."""
+    return {
+        "name": recipe.model,
+        "num_classes": data.num_classes,
+        "image_size": recipe.image_size,
+        "mean": tuple(preprocessing["mean"]),
+        "std": tuple(preprocessing["std"]),
+        **recipe.model_options,
+    }
+
+
+def make_model(
+    recipe: Recipe, description: dict[str, Any], images: np.ndarray | None = None
+) -> keras.Model:
+    """The model that a recipe trains, from `describe_model`'s words.
+
+    Args:
+        images: uint8 (N, S, S, 3), of which layers with fixed weights compute those.
+
+    Raises:
+        UsageError: it cannot be built, or not for several sizes of images where the recipe asks
+            for those.
+    """
+    if recipe.sizes:
+        description = {**description, "image_size": None}
+    model = create_model(**description)
+    if images is not None:
+        adapt(model, images)
+    return model
