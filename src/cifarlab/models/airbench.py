@@ -18,7 +18,13 @@ from typing import Any, Literal
 import keras
 from keras import layers
 
-from cifarlab.models.layers import Dirac, FusedBatchNormalization, PatchWhitening, pixels
+from cifarlab.models.layers import (
+    Dirac,
+    FusedBatchNormalization,
+    PatchWhitening,
+    SmallMapConv2D,
+    pixels,
+)
 from cifarlab.models.registry import register
 
 # The statistics of the last steps count: a short training changes the features to its end.
@@ -28,9 +34,7 @@ NORM_MOMENTUM = 0.6
 def conv_norm(x: Any, width: int, name: str, *, pool: bool = False) -> Any:
     """3x3 convolution that starts as the identity, optional 2x2 max pooling, batch
     normalisation with a bias and no scale: (N, S, S, C) to (N, S, S, width) or half of S."""
-    x = layers.Conv2D(
-        width, 3, padding="same", use_bias=False, kernel_initializer=Dirac(), name=f"{name}_conv"
-    )(x)
+    x = SmallMapConv2D(width, use_bias=False, kernel_initializer=Dirac(), name=f"{name}_conv")(x)
     x = layers.MaxPooling2D(2, name=f"{name}_pool")(x) if pool else x
     return FusedBatchNormalization(NORM_MOMENTUM, scale=False, name=f"{name}_norm")(x)
 
