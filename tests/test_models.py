@@ -13,7 +13,12 @@ from keras import layers
 
 from cifarlab.errors import UnknownNameError, UsageError
 from cifarlab.models import adapt, create_model, list_models, model_options, registry
-from cifarlab.models.layers import Dirac, FusedBatchNormalization, PatchWhitening
+from cifarlab.models.layers import (
+    Dirac,
+    FusedBatchNormalization,
+    PatchWhitening,
+    SmallMapConv2D,
+)
 
 SIZE, CLASSES = 20, 3  # the smallest that every model takes
 MEAN, STD = (100.0, 110.0, 120.0), (50.0, 60.0, 70.0)
@@ -316,6 +321,33 @@ def test_what_cannot_be_built_is_one_line_with_the_reason(name: str, options: di
         create_model(name, num_classes=2, **options)
     assert "\n" not in str(error.value)
     assert "Exception encountered" not in str(error.value)  # Keras's heading, not the reason
+
+
+# --- convolution on small maps ---
+
+
+@pytest.mark.parametrize("shape", [(6, 2, 2, 3), (5, 5, 5, 4), (4, 9, 9, 3)], ids=str)
+def test_small_map_convolution_is_keras_own_in_output_and_gradients(shape: tuple) -> None:
+    random = np.random.default_rng(0)
+    images = tf.constant(random.normal(size=shape).astype("float32"))
+    ours, keras_own = SmallMapConv2D(7), layers.Conv2D(7, 3, padding="same")
+    results = []
+    for layer in (ours, keras_own):
+        layer.build(shape)
+        layer.set_weights([w.copy() for w in ours.get_weights()])
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            out = layer(images)
+            loss = tf.reduce_sum(out * tf.cos(out))
+        results.append([out, *tape.gradient(loss, [images, *layer.trainable_variables])])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-4, rtol=1e-4)
+
+
+def test_small_map_convolution_comes_back_from_its_configuration() -> None:
+    layer = SmallMapConv2D(5, use_bias=False, kernel_initializer=Dirac(), name="conv")
+    back = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert (back.name, back.filters, back.kernel_size, back.use_bias) == ("conv", 5, (3, 3), False)
 
 
 # --- batch normalisation ---

@@ -17,7 +17,7 @@ import sys
 import keras
 import numpy as np
 from cifarlab.augment import Augment
-from cifarlab.engine import Program, forward
+from cifarlab.engine import Program, forward, layers_compute_in
 from cifarlab.engine.loop import make_steps
 from cifarlab.engine.program import Epoch, Sums, epoch_keys
 from cifarlab.models import create_model
@@ -66,6 +66,22 @@ for whole in (False, True) if keras.backend.backend() == "jax" else ():
     sums = steps.run(0, 4, Sums())
     out[f"whole_{whole}"] = np.concatenate([v.numpy().ravel() for v in model.weights])
     out[f"whole_{whole}_sums"] = np.array([sums.loss, sums.correct, sums.bad_step])
+if keras.backend.backend() == "jax":
+    with layers_compute_in("bfloat16"):  # as on an accelerator
+        mixed = create_model("plain_cnn", num_classes=10, dropout=0.0)
+    network = create_model("plain_cnn", num_classes=10, dropout=0.0)
+    fill(mixed)
+    fill(network)
+    out["mixed"], out["plain"] = forward(mixed)(images), forward(network)(images)
+    network.set_weights([w * 0 for w in network.get_weights()])  # only its layers are used
+    out["float32"] = forward(mixed, network)(images)
+    mixed.compile(keras.optimizers.SGD(0.01), loss)
+    mixed.optimizer.build(mixed.trainable_variables)
+    plain = Augment(Augmentation())
+    steps = make_steps(Program(mixed, plain, loss, images, labels, 16, "bfloat16"))
+    steps.start_epoch(Epoch(order, mirrored, epoch_keys(0, 0, 1), 32))
+    out["mixed_loss"] = np.array(steps.run(0, 1, Sums()).loss)
+    out["weights_are_float32"] = all(v.numpy().dtype == np.float32 for v in mixed.weights)
 np.savez(sys.argv[1], **out)
 """
 
@@ -112,3 +128,17 @@ def test_an_epoch_as_one_program_is_its_steps_one_by_one(both: tuple[dict, dict]
     # XLA fuses the two programs differently: rounding, enlarged by four steps of Adam at 0.001.
     np.testing.assert_allclose(jax["whole_True"], jax["whole_False"], atol=1e-4)
     np.testing.assert_allclose(jax["whole_True_sums"], jax["whole_False_sums"], rtol=1e-5)
+
+
+def test_bfloat16_on_jax_trains_float32_weights_that_are_evaluated_in_float32(
+    both: tuple[dict, dict],
+) -> None:
+    jax = both[1]
+    np.testing.assert_array_equal(jax["float32"], jax["plain"])
+    rounding = np.abs(jax["mixed"].astype("float32") - jax["plain"]).max()
+    assert 0 < rounding < 0.05 * np.abs(jax["plain"]).max()  # bfloat16 has three digits
+    assert jax["weights_are_float32"]
+    labels = np.arange(16) % 10
+    shifted = jax["plain"] - jax["plain"].max(axis=1, keepdims=True)
+    logs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    assert jax["mixed_loss"] == pytest.approx(-logs[range(16), labels].mean(), rel=0.05)

@@ -10,7 +10,7 @@ import numpy as np
 from cifarlab import backend
 from cifarlab.augment import Augment
 from cifarlab.data import Dataset, Split, channel_statistics, one_hot
-from cifarlab.engine import Program
+from cifarlab.engine import Program, layers_compute_in
 from cifarlab.errors import DataError
 from cifarlab.models import adapt, create_model
 from cifarlab.optim import make_loss
@@ -82,12 +82,16 @@ def describe_model(recipe: Recipe, data: Dataset, preprocessing: dict[str, Any])
 
 
 def make_model(
-    recipe: Recipe, description: dict[str, Any], images: np.ndarray | None = None
+    recipe: Recipe,
+    description: dict[str, Any],
+    images: np.ndarray | None = None,
+    precision: str = "float32",
 ) -> keras.Model:
     """The model that a recipe trains, from `describe_model`'s words.
 
     Args:
         images: uint8 (N, S, S, 3), of which layers with fixed weights compute those.
+        precision: of its matrix products in training.
 
     Raises:
         UsageError: it cannot be built, or not for several sizes of images where the recipe asks
@@ -95,7 +99,8 @@ def make_model(
     """
     if recipe.sizes:
         description = {**description, "image_size": None}
-    model = create_model(**description)
+    with layers_compute_in(precision):
+        model = create_model(**description)
     if images is not None:
         adapt(model, images)
     return model

@@ -16,7 +16,7 @@ import numpy as np
 from cifarlab import backend
 from cifarlab.augment import resize
 from cifarlab.data import Dataset, Split, load_dataset
-from cifarlab.engine import Display, Loop, forward, predict_logits
+from cifarlab.engine import Display, Loop, forward, in_layers, predict_logits
 from cifarlab.errors import Interrupted, MissingExtraError, RunError, UsageError
 from cifarlab.metrics import accuracy, log_loss, softmax
 from cifarlab.models import create_model
@@ -143,13 +143,14 @@ def _fit(
     # TensorFlow, which a training on JAX does not need.
     random.seed(seed)
     description = describe_model(recipe, data, run.data["preprocessing"])
-    model = make_model(recipe, description, training.images)
+    precision = backend.resolve_precision(recipe.precision)
+    model = make_model(recipe, description, training.images, precision)
     program = make_program(recipe, model, training, data.num_classes)
     optimizer = make_optimizer(recipe, program.steps * recipe.epochs)
     # XLA makes TensorFlow slower on a CPU; this is for those who call `fit` on the model.
     model.compile(optimizer, program.loss, metrics=["accuracy"], jit_compile=False)
 
-    call = forward(model)
+    call = forward(model, make_model(recipe, description) if in_layers(precision) else model)
     own = [*make_callbacks(recipe), *_tensorboard(run)]
     loop = Loop(
         program=program,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -12,16 +13,55 @@ from cifarlab.engine.checkpoint import Progress
 from cifarlab.engine.loop import Display, Loop
 from cifarlab.engine.program import Program
 
-__all__ = ["Display", "Loop", "Program", "Progress", "forward", "predict_logits"]
+__all__ = [
+    "Display",
+    "Loop",
+    "Program",
+    "Progress",
+    "forward",
+    "in_layers",
+    "layers_compute_in",
+    "predict_logits",
+]
 
 
-def forward(model: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """A compiled float32 ``images (N, S, S, 3) -> logits (N, C)`` on Keras's backend."""
+def in_layers(precision: str) -> bool:
+    """Whether `precision` is a property of the layers that a model is made of.
+
+    So it is on JAX. On TensorFlow the graph's optimizer sees to it, while it trains only.
+    """
+    return keras.backend.backend() == "jax" and precision == "bfloat16"
+
+
+@contextmanager
+def layers_compute_in(precision: str) -> Iterator[None]:
+    """Have layers made within the block compute in `precision`, where they do; their weights are
+    float32 always."""
+    if not in_layers(precision):
+        yield
+        return
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def forward(model: Any, network: Any | None = None) -> Callable[[np.ndarray], np.ndarray]:
+    """A compiled float32 ``images (N, S, S, 3) -> logits (N, C)`` on Keras's backend.
+
+    Args:
+        model: its weights at the time of each call.
+        network: the same architecture in float32, where `model` computes in another precision.
+    """
     if keras.backend.backend() == "jax":
-        from cifarlab.engine.jax import forward as compiled
-    else:
-        from cifarlab.engine.tensorflow import forward as compiled
-    return compiled(model)
+        from cifarlab.engine import jax
+
+        return jax.forward(model, network or model)
+    from cifarlab.engine import tensorflow
+
+    return tensorflow.forward(model)
 
 
 def predict_logits(

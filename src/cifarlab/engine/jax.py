@@ -103,6 +103,7 @@ class JaxSteps:
         logits, other, losses = self.program.model.stateless_call(
             weights, other, pixels, training=True, return_losses=True
         )
+        logits = logits.astype("float32")
         loss = self.program.loss(labels, logits)
         return loss + sum(losses), (loss, logits, other)  # regularisation is trained, not reported
 
@@ -117,12 +118,13 @@ class JaxSteps:
         return values[: len(other)], values[len(other) :]
 
 
-def forward(model: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """A compiled float32 ``images (N, S, S, 3) -> logits (N, C)`` for inference."""
+def forward(model: Any, network: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """A compiled ``images (N, S, S, 3) -> logits (N, C)`` of `network` with `model`'s weights."""
 
     @jax.jit
     def compiled(trainable: list, other: list, images: Any) -> Any:
-        logits, _ = model.stateless_call(trainable, other, images.astype("float32"), training=False)
+        pixels = images.astype("float32")
+        logits, _ = network.stateless_call(trainable, other, pixels, training=False)
         return logits
 
     def call(images: np.ndarray) -> np.ndarray:

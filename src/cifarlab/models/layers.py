@@ -147,7 +147,8 @@ class SmallMapConv2D(layers.Conv2D):
 
             return tf.nn.conv2d(x, kernel, 1, "SAME"), gradient
 
-        return convolve(inputs, kernel)
+        # A copy of the value: the gradient is not told of variables.
+        return convolve(inputs, tf.identity(ops.convert_to_tensor(kernel)))
 
 
 def adapt(model: keras.Model, images: np.ndarray, count: int = 1000) -> None:
