@@ -84,6 +84,26 @@ def test_shift_makes_every_move_in_range_and_no_other() -> None:
     assert set().union(*seen) == set(moves)
 
 
+def test_a_crop_comes_from_anywhere_inside_and_beyond_only_as_far_as_it_may() -> None:
+    images = ramp(4, MANY)
+    crops = run(random_shift, images, 0, crop=3)
+    assert crops.shape == (MANY, 3, 3, 3)
+    corners = {tuple(crop[0, 0, :1]) for crop in crops}  # 10 * row + column of the corner
+    assert corners == {(0,), (1,), (10,), (11,)}
+    assert all((crop == ramp(4)[0][:3, :3] + crop[0, 0, 0]).all() for crop in crops)
+    beyond = run(random_shift, images, 1, crop=3)
+    # Sixteen corners, from one pixel outside (a reflection: 11) to one pixel outside.
+    first = {tuple(map(int, crop[:, :, 0].ravel())) for crop in beyond}
+    assert len(first) == 16
+
+
+def test_augment_crops_then_resizes() -> None:
+    layer = Augment(Augmentation(crop=6))
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
+    assert np.asarray(layer(images)).shape == (5, 6, 6, 3)
+    assert np.asarray(layer(images, size=4)).shape == (5, 4, 4, 3)
+
+
 # --- affine ---
 
 

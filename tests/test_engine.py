@@ -167,6 +167,9 @@ def test_sizes_take_equal_shares_of_the_epochs() -> None:
     assert [several.size(epoch, 6) for epoch in range(6)] == [4, 4, 6, 6, 8, 8]
     assert [several.size(epoch, 2) for epoch in range(2)] == [4, 6]
     assert plan_epoch(several, seed=0, epoch=2, epochs=3).size == 8
+    assert [several.whole_size(epoch, 3) for epoch in range(3)] == [4, 6, 8]
+    # A crop of 6 of 8 pixels at 6 pixels: whole images are seen at that scale at 8.
+    assert [replace(several, crop=6).whole_size(epoch, 3) for epoch in range(3)] == [5, 8, 11]
 
 
 def test_a_model_of_any_size_trains_on_images_of_each(tmp_path: Path) -> None:

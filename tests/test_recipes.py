@@ -53,6 +53,7 @@ def test_groups_and_options_survive_json() -> None:
         "rotation": 0.0,
         "zoom": 0.0,
         "cutout": 8,
+        "crop": 0,
     }
     assert Recipe.from_json(json.loads(json.dumps(value))) == recipe
 
@@ -193,6 +194,12 @@ def test_a_wrong_setting_is_one_line_that_names_it(key: str, text: str, message:
         ({"label_smoothing": 0.1}, 'label_smoothing needs labels="one-hot"'),
         ({"weight_decay": 0.1}, 'weight_decay needs optimizer="adamw", "sgd" or "muon"'),
         ({"sizes": (16, 0)}, "sizes must be 1 or more"),
+        (
+            {"augmentation": Augmentation(crop=40), "sizes": (8,)},
+            "must not be more than image_size",
+        ),
+        ({"augmentation": Augmentation(crop=28)}, "crop needs sizes"),
+        ({"augmentation": Augmentation(crop=8, zoom=0.1), "sizes": (8,)}, "exclude each other"),
         ({"plateau": Plateau(), "schedule": "cosine"}, 'plateau needs schedule="constant"'),
         ({"plateau": Plateau(), "validation": 0.0}, "validation must be above 0"),
         ({"early_stopping": EarlyStopping(), "validation": 0.0}, "validation must be above 0"),

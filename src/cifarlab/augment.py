@@ -24,21 +24,24 @@ def random_flip(images: Any, seed: random.SeedGenerator) -> Any:
     return ops.where(flip, images[:, :, ::-1], images)
 
 
-def random_shift(images: Any, pixels: int, seed: random.SeedGenerator) -> Any:
-    """Move by up to `pixels` both ways, whole pixels; what enters is the reflection of what is
-    there.
+def random_shift(
+    images: Any, pixels: int, seed: random.SeedGenerator, crop: int | None = None
+) -> Any:
+    """A square of `crop` pixels a side out of each image, from anywhere within it and up to
+    `pixels` beyond its border, where the reflection of the image is seen.
 
+    Without `crop` it is as large as the image, which so is moved by up to `pixels` both ways.
     Padding by reflection and cropping at random (He et al. 2015 pad with zeros), as one gather.
     """
     n, side = ops.shape(images)[0], images.shape[1]
-    wide = side + 2 * pixels
+    crop, wide = crop or side, side + 2 * pixels
     padding = ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0))
     padded = ops.reshape(ops.pad(images, padding, mode="reflect"), (-1, images.shape[-1]))
-    corner = random.randint((2, n, 1, 1), 0, 2 * pixels + 1, dtype="int32", seed=seed)
-    rows = corner[0] + ops.arange(side, dtype="int32")[None, :, None]  # (N, S, 1)
-    columns = corner[1] + ops.arange(side, dtype="int32")[None, None, :]  # (N, 1, S)
+    corner = random.randint((2, n, 1, 1), 0, wide - crop + 1, dtype="int32", seed=seed)
+    rows = corner[0] + ops.arange(crop, dtype="int32")[None, :, None]  # (N, crop, 1)
+    columns = corner[1] + ops.arange(crop, dtype="int32")[None, None, :]  # (N, 1, crop)
     image = ops.arange(n, dtype="int32")[:, None, None]
-    return ops.take(padded, (image * wide + rows) * wide + columns, axis=0)  # (N, S, S, 3)
+    return ops.take(padded, (image * wide + rows) * wide + columns, axis=0)  # (N, crop, crop, 3)
 
 
 def random_affine(
@@ -156,10 +159,10 @@ class Augment(keras.layers.Layer):
             images = random_affine(
                 images, degrees=a.rotation, zoom=a.zoom, shift=a.shift, seed=seed
             )
-        elif a.shift:
+        elif a.shift or a.crop:
             side = images.shape[1]  # a reflection is one pixel smaller than the image
-            pixels = min(max(1, round(a.shift * side)), side - 1)
-            images = random_shift(images, pixels, seed)
+            pixels = min(max(1, round(a.shift * side)), side - 1) if a.shift else 0
+            images = random_shift(images, pixels, seed, a.crop or side)
         if a.cutout:
             images = cutout(images, a.cutout, seed)
         return resize(images, size or images.shape[1])

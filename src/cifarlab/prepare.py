@@ -33,6 +33,7 @@ def make_program(recipe: Recipe, model: keras.Model, training: Split, num_classe
         batch_size=min(recipe.batch_size, len(training)),
         precision=backend.resolve_precision(recipe.precision),
         sizes=recipe.sizes,
+        crop=recipe.augmentation.crop,
     )
 
 

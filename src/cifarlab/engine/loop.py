@@ -142,7 +142,7 @@ class Loop:
         row = {"epoch": progress.epoch + 1, "seconds": round(progress.seconds, 3)}
         row |= {"learning_rate": rate, **logs}
         if self.validate:
-            size = self.program.size(progress.epoch, self.epochs)
+            size = self.program.whole_size(progress.epoch, self.epochs)
             row["val_loss"], row["val_accuracy"] = self.validate(size)
         callbacks.on_epoch_end(progress.epoch, {k: v for k, v in row.items() if k not in NOT_LOGS})
         progress.history.append(row)

@@ -26,6 +26,7 @@ class Program:
         batch_size: images a step.
         precision: of the matrix products, ``"float32"`` or ``"bfloat16"``.
         sizes: pixels a side of training images, for equal shares of the epochs; () as they are.
+        crop: pixels a side of the squares out of the images that are brought to those sizes.
     """
 
     model: Any
@@ -36,11 +37,17 @@ class Program:
     batch_size: int
     precision: str
     sizes: tuple[int, ...] = ()
+    crop: int = 0
 
     def size(self, epoch: int, epochs: int) -> int:
         """Pixels a side of the images that `epoch` of `epochs` trains on."""
         sizes = self.sizes or (self.images.shape[1],)
         return sizes[epoch * len(sizes) // epochs]
+
+    def whole_size(self, epoch: int, epochs: int) -> int:
+        """Pixels a side of whole images at the scale that `epoch` of `epochs` trains on."""
+        side = self.images.shape[1]
+        return round(side * self.size(epoch, epochs) / (self.crop or side))
 
     @property
     def generators(self) -> list[Any]:

@@ -31,6 +31,7 @@ LIMITS: dict[str, Limit] = {
     "head_rate": ABOVE_0,
     "final_rate": FROM_0,
     "augmentation.shift": FRACTION,
+    "augmentation.crop": FROM_0,
     "augmentation.rotation": FROM_0,
     "augmentation.zoom": FRACTION,
     "augmentation.cutout": FROM_0,
@@ -68,6 +69,22 @@ def _contradictions(recipe: Recipe) -> list[tuple[bool, str, object]]:
             recipe.weight_decay > 0 and recipe.optimizer == "adam",
             'weight_decay needs optimizer="adamw", "sgd" or "muon"',
             recipe.optimizer,
+        ),
+        (
+            recipe.augmentation.crop > recipe.image_size,
+            "augmentation.crop must not be more than image_size",
+            recipe.augmentation.crop,
+        ),
+        (
+            recipe.augmentation.crop > 0
+            and (recipe.augmentation.rotation > 0 or recipe.augmentation.zoom > 0),
+            "augmentation.crop and rotation or zoom exclude each other: zoom in instead",
+            recipe.augmentation.crop,
+        ),
+        (
+            recipe.augmentation.crop > 0 and not recipe.sizes,
+            "augmentation.crop needs sizes, with those of the crops as they are trained on",
+            recipe.augmentation.crop,
         ),
         (
             any(size < 1 for size in recipe.sizes),

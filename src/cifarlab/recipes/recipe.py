@@ -27,6 +27,7 @@ class Augmentation:
     flip: bool = False  # mirror left and right, half of the images
     alternate: bool = False  # where flip is on: each image every other epoch, not at random
     shift: float = 0.0  # up to this fraction of the side, both ways, whole pixels
+    crop: int = 0  # side in pixels of a random square that is trained on; 0 for the whole image
     rotation: float = 0.0  # up to this many degrees, both ways
     zoom: float = 0.0  # scale by a factor in [1 - zoom, 1 + zoom]
     cutout: int = 0  # side in pixels of one square put to grey (DeVries and Taylor 2017)
