@@ -97,6 +97,7 @@ def load_in_a_process(folder: Path, keras: str) -> subprocess.CompletedProcess[s
     program = (
         "import os, sys, cifarlab.backend as b\n"
         "print(b.load('tensorflow'))\n"
+        "import sklearn\n"  # hidden from what is loaded, and there again
         "print('later', file=sys.stderr)\n"
     )
     paths = [str(folder), os.environ.get("PYTHONPATH", "")]
@@ -109,6 +110,22 @@ def load_in_a_process(folder: Path, keras: str) -> subprocess.CompletedProcess[s
 def test_loading_is_silent_and_what_follows_is_not(tmp_path) -> None:
     done = load_in_a_process(tmp_path, NOISY)
     assert (done.returncode, done.stdout, done.stderr) == (0, "tensorflow\n", "later\n")
+
+
+def test_what_keras_would_import_needlessly_is_not_there_for_it(tmp_path) -> None:
+    """Packages that it tries and does without; the program above imports one afterwards."""
+    tries = """
+for name in ("sklearn", "matplotlib", "jax", "json"):
+    try:
+        __import__(name)
+    except ImportError:
+        print("without", name)
+"""
+    done = load_in_a_process(tmp_path, NOISY + tries)
+    assert done.stdout.splitlines() == [
+        *("without sklearn", "without matplotlib", "without jax", "tensorflow"),
+    ]
+    assert (done.returncode, done.stderr) == (0, "later\n")
 
 
 def test_a_load_that_fails_shows_what_was_said(tmp_path) -> None:

@@ -13,6 +13,8 @@ import os
 import platform
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,11 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 # On a CPU without these instructions bfloat16 is emulated, and 2.6 to 18 times slower than float32.
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
+
+
+# Keras and TensorFlow import these where they are installed, for wrappers and converters that no
+# command uses: a third of the time until they are loaded.
+UNNEEDED = {"jax", "matplotlib", "sklearn"}
 
 
 def configure(name: str | None = None) -> str:
@@ -64,7 +71,7 @@ def load(name: str | None = None) -> str:
     """
     name = configure(name)
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as aside:
+    with tempfile.TemporaryFile() as aside, _absent(UNNEEDED - {name}):
         descriptor = os.dup(2)
         os.dup2(aside.fileno(), 2)
         try:
@@ -77,6 +84,18 @@ def load(name: str | None = None) -> str:
             os.dup2(descriptor, 2)
             os.close(descriptor)
     return name
+
+
+@contextmanager
+def _absent(packages: set[str]) -> Iterator[None]:
+    """Have the import of `packages` fail within the block, but for those that are loaded."""
+    hidden = packages - sys.modules.keys()
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for package in hidden:
+            sys.modules.pop(package, None)
 
 
 def _loaded_backend() -> str | None:
