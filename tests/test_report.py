@@ -172,6 +172,13 @@ def test_first_screen_says_what_how_good_and_where(run):
     assert f"weakest on {min(f1, key=f1.get)}" in hero
 
 
+def test_views_that_were_averaged_over_are_said(tmp_path):
+    plain = evaluate(make_run(tmp_path / "plain"), tta="none")
+    assert "averaged over" not in report(plain).sections["result"]
+    both = evaluate(make_run(tmp_path / "both"), tta="flip")
+    assert "averaged over each image and its mirror image" in report(both).sections["result"]
+
+
 def test_every_figure_is_result_jsons_own(tmp_path):
     run = evaluate(make_run(tmp_path / "a"), loss=7.125, ece=0.4321, accuracy=0.1234)
     text = report(run).text

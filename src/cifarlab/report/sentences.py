@@ -17,6 +17,10 @@ PHASES = {
     "train": "training",
     "evaluate": "evaluation",
 }
+VIEWS = {
+    "flip": ", its answers averaged over each image and its mirror image",
+    "shift": ", its answers averaged over six views of each image: mirrored, and moved by a pixel",
+}
 
 
 class Confusion(NamedTuple):
@@ -79,8 +83,8 @@ def _goodness(facts: Facts) -> str:
     right, most = int(np.trace(facts.matrix)), facts.matrix.sum(axis=1).max()
     images = count(n, f"{facts.split} image")
     return (
-        f"It names {count(right)} of {images} right, where always answering the most frequent "
-        f"class would have {percent(most / n)} right."
+        f"It names {count(right)} of {images} right{VIEWS.get(facts.result.get('tta', ''), '')}; "
+        f"always answering the most frequent class would have {percent(most / n)} right."
     )
 
 
