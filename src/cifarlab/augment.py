@@ -116,9 +116,9 @@ def resize(images: Any, size: int) -> Any:
     if side == size:
         return images
     weights = ops.convert_to_tensor(resize_matrix(side, size))
-    x = ops.reshape(ops.transpose(images, (0, 1, 3, 2)), (-1, side))  # (N * S * 3, S)
-    x = ops.matmul(x, ops.transpose(weights))
-    x = ops.matmul(weights[None], ops.reshape(x, (-1, side, channels * size)))
+    x = ops.matmul(weights[None], ops.reshape(images, (-1, side, side * channels)))
+    x = ops.transpose(ops.reshape(x, (-1, size, side, channels)), (0, 1, 3, 2))
+    x = ops.matmul(ops.reshape(x, (-1, side)), ops.transpose(weights))  # (N * size * 3, size)
     return ops.transpose(ops.reshape(x, (-1, size, channels, size)), (0, 1, 3, 2))
 
 

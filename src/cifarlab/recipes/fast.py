@@ -33,8 +33,8 @@ fast94 = Recipe(
     final_rate=0.0,
 )
 
-# 89.0 % ± 0.4 on test (n = 3) in 165 seconds from the command to the report, on two cores of a Zen 4
-# with bfloat16: records/quick.
+# 89.0 % ± 0.4 on test (n = 3), 165 seconds from the command to the report on two cores of a Zen 4
+# in bfloat16: records/quick.
 quick = replace(
     fast94,
     name="quick",
