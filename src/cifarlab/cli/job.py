@@ -13,7 +13,6 @@ from cifarlab.errors import DataNotFoundError, RunError, UsageError
 from cifarlab.evaluate import evaluate
 from cifarlab.prepare import SPLIT_SEED
 from cifarlab.recipes import Recipe, get_recipe, replace_fields
-from cifarlab.report import write_report
 from cifarlab.run import Run
 from cifarlab.train import own_recipe, resume, train
 
@@ -88,5 +87,7 @@ def finish(run: Run, data: Dataset, split: str) -> dict[str, Any]:
         figures = evaluate(run, data=data, split="val").to_json()
     elif "accuracy" not in run.result:
         evaluate(run, data=data)
+    from cifarlab.report import write_report  # loads matplotlib, a second that can wait until here
+
     write_report(run)
     return {"run": str(run.path), **run.result, **figures}
