@@ -148,7 +148,7 @@ class Augment(keras.layers.Layer):
         Args:
             images: uint8 (N, S, S, 3).
             mirrored: bool (N,), which ones to flip where the augmentation says to alternate.
-            size: pixels a side of what comes out; S by default.
+            size: pixels a side of what comes out; by default as many as the crop or S.
         """
         a, seed = self.augmentation, self.seed_generator
         if a.flip and a.alternate and mirrored is not None:

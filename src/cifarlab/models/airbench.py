@@ -7,8 +7,9 @@ Pooling comes straight after the first convolution of a block, so that most of t
 small maps. Three convolutions a block, the last two with a residual connection, are the paper's
 airbench96.
 
-Differences: SiLU in place of GELU (faster, and no worse); pooling at the end is global, so that one
-network takes images of any size; the widths are those of the later airbench94_muon.
+Differences: SiLU or ReLU in place of GELU, whose exact form ONNX cannot take; pooling at the end is
+global, so that one network takes images of any size; the widths are those of the later
+airbench94_muon.
 """
 
 from __future__ import annotations
