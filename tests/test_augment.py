@@ -10,7 +10,15 @@ import pytest
 from keras import ops, random
 
 from cifarlab import augment
-from cifarlab.augment import Augment, cutout, random_affine, random_flip, random_shift, resize
+from cifarlab.augment import (
+    Augment,
+    cutout,
+    random_affine,
+    random_flip,
+    random_light,
+    random_shift,
+    resize,
+)
 from cifarlab.recipes import Augmentation
 
 MANY = 400
@@ -178,6 +186,27 @@ def test_cutout_is_one_square_centred_anywhere() -> None:
     assert grey.any(axis=0).all()  # every pixel is covered sometimes
 
 
+# --- light ---
+
+
+def test_light_by_hand(draw) -> None:
+    draw([0.5, -1.0], [1.0, 0.0])  # brightness, then contrast, an image each
+    images = np.full((2, 1, 1, 3), 100, "uint8")
+    images[:, :, :, 0] = 250
+    changed = run(random_light, images, brightness=0.1, contrast=0.2)
+    # (250 + 12.75 - 127.5) * 1.2 + 127.5 = 289.8 is above 255; (100 + 12.75 - 127.5) * 1.2 + 127.5
+    np.testing.assert_allclose(changed[0, 0, 0], [255.0, 109.8, 109.8], rtol=1e-6)
+    np.testing.assert_allclose(changed[1, 0, 0], [224.5, 74.5, 74.5], rtol=1e-6)
+
+
+def test_light_differs_by_image_and_is_the_same_all_over_one() -> None:
+    images = np.full((MANY, 2, 2, 3), 128, "uint8")
+    changed = run(random_light, images, brightness=0.1, contrast=0.0)
+    np.testing.assert_array_equal(changed, np.broadcast_to(changed[:, :1, :1, :1], images.shape))
+    assert abs(changed - 128).max() <= 25.5
+    assert changed.min() < 108 < 148 < changed.max()  # both ends are reached
+
+
 # --- the layer ---
 
 
@@ -187,6 +216,8 @@ EVERY = [
     Augmentation(rotation=20.0),
     Augmentation(zoom=0.3),
     Augmentation(cutout=3),
+    Augmentation(brightness=0.1),
+    Augmentation(contrast=0.2),
     Augmentation(flip=True, shift=0.1, rotation=10.0, zoom=0.1, cutout=4),
 ]
 

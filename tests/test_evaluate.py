@@ -14,7 +14,7 @@ from sklearn import metrics as sklearn_metrics
 
 from cifarlab.data import Dataset, Split
 from cifarlab.errors import DataError, RunError, UnknownNameError
-from cifarlab.evaluate import Evaluation, evaluate, views
+from cifarlab.evaluate import Evaluation, evaluate, predict_views, views
 from cifarlab.metrics import softmax
 from cifarlab.run import Run
 
@@ -242,6 +242,22 @@ def test_logits_are_averaged_over_views(run, tiny_dataset, tta: str) -> None:
     np.testing.assert_allclose(evaluation.logits, np.mean(each, axis=0), **same())
     assert evaluation.logits.dtype == np.float32
     assert run.result["tta"] == evaluation.tta == tta
+
+
+def test_selective_looks_again_at_the_quarter_that_is_least_sure() -> None:
+    sure = np.array([9.0, 1.0, 5.0, 2.0, 9.0])  # of five images; two are a quarter, rounded up
+    images = np.zeros((5, 4, 4, 3), "uint8")
+    images[:, 1, 1, 0] = np.arange(5)  # which image it is; moved or mirrored it is elsewhere
+
+    def call(batch: np.ndarray) -> np.ndarray:
+        image = np.asarray(batch).max(axis=(1, 2, 3)).astype(int)
+        seen_as_it_is = np.asarray(batch)[:, 1, 1, 0] == image
+        return np.stack([sure[image], np.where(seen_as_it_is, 0.0, 6.0)], axis=1)
+
+    logits = predict_views(call, images, "selective")
+    np.testing.assert_allclose(logits[[0, 2, 4]], np.stack([sure[[0, 2, 4]], np.zeros(3)], axis=1))
+    np.testing.assert_allclose(logits[[1, 3]], predict_views(call, images[[1, 3]], "shift"))
+    assert logits[1, 1] > 0
 
 
 # --- figures ---

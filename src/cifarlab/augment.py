@@ -92,6 +92,24 @@ def cutout(images: Any, side: int, seed: random.SeedGenerator) -> Any:
     return ops.where(inside, ops.cast(128, images.dtype), images)
 
 
+def random_light(
+    images: Any, *, brightness: float, contrast: float, seed: random.SeedGenerator
+) -> Any:
+    """Make each image lighter or darker, and scale its distance from mid grey.
+
+    Args:
+        brightness: added, up to this fraction of 255 both ways.
+        contrast: multiplied, by a factor in [1 - contrast, 1 + contrast].
+
+    Returns:
+        float32 in [0, 255].
+    """
+    draws = random.uniform((2, ops.shape(images)[0], 1, 1, 1), -1.0, 1.0, seed=seed)
+    grey = 127.5
+    from_grey = ops.cast(images, "float32") - grey + 255.0 * brightness * draws[0]
+    return ops.clip(from_grey * (1.0 + contrast * draws[1]) + grey, 0.0, 255.0)
+
+
 @cache
 def resize_matrix(before: int, after: int) -> np.ndarray:
     """Weights float32 (after, before) that resize a line of pixels: bilinear, antialiased.
@@ -165,4 +183,7 @@ class Augment(keras.layers.Layer):
             images = random_shift(images, pixels, seed, a.crop or side)
         if a.cutout:
             images = cutout(images, a.cutout, seed)
-        return resize(images, size or images.shape[1])
+        images = resize(images, size or images.shape[1])
+        if a.brightness or a.contrast:
+            images = random_light(images, brightness=a.brightness, contrast=a.contrast, seed=seed)
+        return images

@@ -26,8 +26,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Average over mirrored (flip) or moved (shift) views: none, flip, shift; "
-            "by default as the recipe says.",
+            help="Average over mirrored (flip) or moved (shift) views, or over moved ones where "
+            "unsure (selective): none, flip, shift, selective; by default as the recipe says.",
         ),
     ] = None,
     json: Json = False,

@@ -60,23 +60,26 @@ def airbench_cnn(
     mean: tuple[float, ...],
     std: tuple[float, ...],
     widths: tuple[int, ...] = (64, 256, 256),
-    depth: Literal[2, 3] = 2,
+    depth: int | tuple[int, ...] = 2,
     activation: Literal["relu", "silu"] = "silu",
 ) -> keras.Model:
     """Whitening and one block a width.
 
     Args:
         widths: channels of each block; each block halves the side.
-        depth: convolutions a block; 3 adds the residual connection.
+        depth: convolutions a block, 2 or 3, for all or one by one; 3 adds the residual connection.
         activation: after each normalisation.
     """
-    if depth not in (2, 3) or activation not in ("relu", "silu"):
-        raise ValueError("depth must be 2 or 3, and activation relu or silu")
+    depths = depth if isinstance(depth, tuple) else (depth,) * len(widths)
+    if not set(depths) <= {2, 3} or len(depths) != len(widths):
+        raise ValueError(f"depth must be 2 or 3, or {len(widths)} of those. Received: {depth!r}")
+    if activation not in ("relu", "silu"):
+        raise ValueError(f"activation must be relu or silu. Received: {activation!r}")
     inputs, x = pixels(image_size, mean, std)  # (N, 32, 32, 3)
     x = PatchWhitening(name="whiten")(x)  # (N, 31, 31, 24)
     x = layers.Activation(activation, name=f"whiten_{activation}")(x)
-    for i, width in enumerate(widths, start=1):
-        x = block(x, width, depth, activation, f"block{i}")  # (N, 15 | 7 | 3, …, width)
+    for i, (width, convolutions) in enumerate(zip(widths, depths, strict=True), start=1):
+        x = block(x, width, convolutions, activation, f"block{i}")  # (N, 15 | 7 | 3, …, width)
     x = layers.GlobalMaxPooling2D(name="pool")(x)  # (N, widths[-1])
     one = keras.initializers.RandomUniform(-(3**0.5), 3**0.5)  # of unit deviation
     x = layers.Dense(num_classes, use_bias=False, kernel_initializer=one, name="head")(x)

@@ -35,6 +35,8 @@ LIMITS: dict[str, Limit] = {
     "augmentation.rotation": FROM_0,
     "augmentation.zoom": FRACTION,
     "augmentation.cutout": FROM_0,
+    "augmentation.brightness": FRACTION,
+    "augmentation.contrast": FRACTION,
     "plateau.factor": SHARE,
     "plateau.patience": FROM_0,
     "plateau.minimum": FROM_0,

@@ -31,6 +31,10 @@ class Augmentation:
     rotation: float = 0.0  # up to this many degrees, both ways
     zoom: float = 0.0  # scale by a factor in [1 - zoom, 1 + zoom]
     cutout: int = 0  # side in pixels of one square put to grey (DeVries and Taylor 2017)
+    brightness: float = 0.0  # lighter or darker by up to this fraction of 255
+    contrast: float = (
+        0.0  # scale the distance from grey by a factor in [1 - contrast, 1 + contrast]
+    )
 
 
 NO_AUGMENTATION = Augmentation()
@@ -79,7 +83,9 @@ class Recipe:
     validation: float = 0.1  # fraction carved from train where the dataset has no validation split
     augmentation: Augmentation = NO_AUGMENTATION
     sizes: tuple[int, ...] = ()  # of training images, for equal shares of the epochs; () image_size
-    tta: Literal["none", "flip", "shift"] = "none"  # views that an evaluation averages over
+    tta: Literal["none", "flip", "shift", "selective"] = (
+        "none"  # views that an evaluation averages over
+    )
 
     # the optimisation
     epochs: int = 10

@@ -20,6 +20,7 @@ PHASES = {
 VIEWS = {
     "flip": ", its answers averaged over each image and its mirror image",
     "shift": ", its answers averaged over six views of each image: mirrored, and moved by a pixel",
+    "selective": ", the quarter that it was least sure of by its answers to six views of the image",
 }
 
 
