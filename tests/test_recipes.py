@@ -53,6 +53,8 @@ def test_groups_and_options_survive_json() -> None:
         "rotation": 0.0,
         "zoom": 0.0,
         "cutout": 8,
+        "brightness": 0.0,
+        "contrast": 0.0,
         "crop": 0,
     }
     assert Recipe.from_json(json.loads(json.dumps(value))) == recipe
