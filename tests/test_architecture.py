@@ -32,8 +32,8 @@ RANKS = {
             ["backend", "data", "recipes", "metrics", "plots"],
             ["models", "augment", "optim"],
             ["engine", "run"],
-            ["prepare"],
-            ["train", "evaluate", "predict", "explore", "audit"],
+            ["prepare", "evaluate"],  # a training ends with what evaluating its validation says
+            ["train", "predict", "explore", "audit"],
             ["report", "export", "serve", "ladder"],
             ["cli", "__init__"],
             ["__main__"],

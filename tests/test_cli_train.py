@@ -22,11 +22,15 @@ from cifarlab.run import Run
 
 FIGURES = {
     *("split", "n", "accuracy", "accuracy_ci95", "loss", "ece", "per_class"),
-    *("confusion_matrix", "tta", "test_looks"),
+    *("confusion_matrix", "tta", "test_looks", "balanced_accuracy", "balanced_accuracy_ci95"),
+    *("top_k_accuracy", "most_confused", "brier_score", "ece_equal_mass", "reliability"),
+    *("roc_auc", "average_precision", "aurc", "temperature", "thresholds"),
+    *("loss_uncalibrated", "ece_uncalibrated"),
 }
 BY_TRAINING = {
     *("recipe", "dataset", "seed", "epochs_run", "best_epoch", "stopped_early", "seconds"),
     *("completed", "known_threshold", "parameters", "model_summary", "backend", "precision"),
+    "calibration",
 }
 FILES = (
     *("recipe.json", "environment.json", "data.json", "result.json", "history.csv"),

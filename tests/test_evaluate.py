@@ -15,8 +15,10 @@ from sklearn import metrics as sklearn_metrics
 from cifarlab.data import Dataset, Split
 from cifarlab.errors import DataError, RunError, UnknownNameError
 from cifarlab.evaluate import Evaluation, evaluate, predict_views, views
-from cifarlab.metrics import softmax
+from cifarlab.metrics import expected_calibration_error, softmax
 from cifarlab.run import Run
+
+TTA = ("none", "flip", "shift", "selective")
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +78,7 @@ def shown_images_are_what_they_say(kept: dict, test: Split) -> None:
     assert len(set(random)) == len(random) == 24
     assert list(random) != sorted(random)  # drawn, not the first ones
     wrong = kept["logits"].argmax(axis=1) != kept["labels"]
-    sure = softmax(kept["logits"]).max(axis=1)
+    sure = softmax(kept["logits"] / kept["temperature"]).max(axis=1)
     assert len(set(worst)) == len(worst) == min(24, wrong.sum()) > 0
     assert wrong[worst].all()
     assert (np.diff(sure[worst]) <= 0).all()
@@ -139,7 +141,9 @@ def test_val_and_train_are_the_trainings_own(run, tiny_dataset) -> None:
         if split == "val":  # what the training said of it
             (row,) = run.history
             assert evaluation.accuracy == row["val_accuracy"]
-            assert evaluation.loss == pytest.approx(row["val_loss"], rel=1e-5)
+            uncalibrated = evaluation.figures["loss_uncalibrated"]
+            assert uncalibrated == pytest.approx(row["val_loss"], rel=1e-5)
+            assert evaluation.loss < uncalibrated  # the temperature was fitted here
     assert (run.path / "result.json").read_bytes() == result  # the figures there are test's
 
 
@@ -220,6 +224,67 @@ def test_classes_in_another_order_are_never_mixed_up(run, tiny_dataset) -> None:
         evaluate(run, data=swapped)
 
 
+# --- calibration ---
+
+
+def calibrated(run: Run, tta: str, **temperatures: float) -> Run:
+    """`run` as if its validation had given these temperatures, by views."""
+    by_tta = {
+        name: {"temperature": temperature, "thresholds": {"0.95": temperature / 10, "0.99": None}}
+        for name, temperature in temperatures.items()
+    }
+    run.update_result(calibration={"split": "val", "n": 32, "tta": tta, "by_tta": by_tta})
+    return run
+
+
+def test_figures_are_of_calibrated_logits_and_the_raw_ones_are_kept(run, tiny_dataset) -> None:
+    calibrated(run, "none", none=3.0)
+    evaluation = evaluate(run)
+    raw = logits_of(run, tiny_dataset.open_test().images)
+    kept = run.predictions("test")
+    for logits in (kept["logits"], evaluation.logits):
+        np.testing.assert_allclose(logits, raw, **same())
+    assert kept["temperature"] == evaluation.temperature == run.result["temperature"] == 3
+    np.testing.assert_allclose(evaluation.probabilities, softmax(raw / 3), **same())
+    result, labels = run.result, evaluation.labels
+    for suffix, logits in (("", raw / 3), ("_uncalibrated", raw)):
+        loss = sklearn_metrics.log_loss(labels, softmax(logits), labels=range(4))
+        assert result[f"loss{suffix}"] == pytest.approx(loss, rel=1e-5)
+        error = expected_calibration_error(logits, labels)
+        assert result[f"ece{suffix}"] == pytest.approx(error, abs=1e-6)
+
+
+def test_each_kind_of_views_has_its_temperature_and_others_the_recipes(run) -> None:
+    calibrated(run, "flip", none=1.5, flip=2.0)
+    found = {tta: evaluate(run, split="val", tta=tta).temperature for tta in TTA}
+    assert found == {"none": 1.5, "flip": 2.0, "shift": 2.0}
+
+
+def test_what_a_threshold_gives_is_measured(run) -> None:
+    evaluation = evaluate(calibrated(run, "none", none=4.0), split="val")
+    sure = evaluation.probabilities.max(axis=1) >= 0.4
+    right = evaluation.predictions == evaluation.labels
+    assert 0 < sure.sum() < len(sure)
+    assert evaluation.to_json()["thresholds"] == {
+        "0.95": {
+            "confidence": 0.4,
+            "coverage": pytest.approx(sure.mean()),
+            "precision": pytest.approx(right[sure].mean()),
+        },
+        "0.99": None,
+    }
+
+
+def test_a_run_without_calibration_is_measured_as_it_is(run) -> None:
+    calibration = run.result.pop("calibration")
+    assert calibration["by_tta"]["none"]["temperature"] != 1
+    run.update_result(calibration=None)  # it held nothing out; an older run has no such key
+    evaluation = evaluate(run, split="val")
+    assert evaluation.temperature == 1
+    assert evaluation.loss == evaluation.figures["loss_uncalibrated"]
+    assert evaluation.figures["thresholds"] == {}
+
+
 # --- test-time augmentation ---
 
 
@@ -231,6 +296,20 @@ def test_views_by_hand() -> None:
     down, up = image[:, [1, 0, 1]][:, :, [1, 0, 1]], image[:, [1, 2, 1]][:, :, [1, 2, 1]]
     expected = [view for move in (image, down, up) for view in (move, move[:, :, ::-1])]
     np.testing.assert_array_equal(views(image, "shift"), expected)
+
+
+def test_views_that_are_known_are_not_predicted_again(tiny_dataset) -> None:
+    images, seen = tiny_dataset.open_test().images, []
+
+    def call(batch: np.ndarray) -> np.ndarray:
+        seen.append(batch)
+        return batch.mean(axis=(1, 3))[:, :4] * [1, 2, 3, 4]
+
+    plain = predict_views(call, images, "none")
+    whole = predict_views(call, images, "flip")
+    seen.clear()
+    np.testing.assert_array_equal(predict_views(call, images, "flip", plain), whole)
+    np.testing.assert_array_equal(np.concatenate(seen), images[:, :, ::-1])
 
 
 @pytest.mark.parametrize("tta", ["flip", "shift"])
@@ -301,7 +380,10 @@ def test_figures_as_json(guesses) -> None:
     assert json.loads(json.dumps(value, allow_nan=False)) == value
     assert set(value) == {
         *("split", "n", "accuracy", "accuracy_ci95", "loss", "ece", "per_class"),
-        *("confusion_matrix", "tta", "test_looks"),
+        *("confusion_matrix", "tta", "test_looks", "balanced_accuracy", "balanced_accuracy_ci95"),
+        *("top_k_accuracy", "most_confused", "brier_score", "ece_equal_mass", "reliability"),
+        *("roc_auc", "average_precision", "aurc", "temperature", "thresholds"),
+        *("loss_uncalibrated", "ece_uncalibrated"),
     }
     assert value["confusion_matrix"] == guesses.confusion_matrix.tolist()
     assert (value["split"], value["tta"], value["test_looks"]) == ("val", "none", 0)

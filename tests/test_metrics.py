@@ -63,6 +63,77 @@ def test_per_class_equals_scikit_learns(case):
         assert [figures[name][key] for name in names] == pytest.approx(list(column), abs=1e-12)
 
 
+def test_balanced_accuracy_equals_scikit_learns(case):
+    logits, labels = case
+    expected = reference.recall_score(
+        labels, logits.argmax(axis=1), labels=np.unique(labels), average="macro", zero_division=0
+    )
+    assert metrics.balanced_accuracy(logits, labels) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("normalize", ["true", "pred", "all"])
+def test_confusion_shares_equal_scikit_learns(case, normalize):
+    logits, labels = case
+    classes, predictions = logits.shape[1], logits.argmax(axis=1)
+    shares = metrics.confusion_matrix(labels, predictions, classes, normalize)
+    expected = reference.confusion_matrix(
+        labels, predictions, labels=range(classes), normalize=normalize
+    )
+    np.testing.assert_allclose(shares, expected, atol=1e-15)
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_top_k_accuracy_equals_scikit_learns(k, seed):
+    logits, labels = random_case(seed)
+    expected = reference.top_k_accuracy_score(labels, logits, k=k, labels=range(7))
+    assert metrics.top_k_accuracy(logits, labels, k) == pytest.approx(expected, abs=1e-12)
+
+
+def test_top_1_accuracy_is_accuracy_and_top_c_is_1(case):
+    logits, labels = case  # ties among them, for which scikit-learn takes the last class
+    assert metrics.top_k_accuracy(logits, labels, 1) == metrics.accuracy(logits, labels)
+    assert metrics.top_k_accuracy(logits, labels, logits.shape[1]) == 1
+
+
+def test_most_confused_by_hand():
+    matrix = [[5, 3, 0], [1, 9, 0], [3, 0, 0]]
+    found = metrics.most_confused(matrix, most=2)
+    assert found == [(0, 1, 3, 3 / 8), (2, 0, 3, 1.0)]  # equals in the order of their classes
+    assert [m.times for m in metrics.most_confused(matrix)] == [3, 3, 1]
+    assert metrics.most_confused(np.eye(3)) == []
+
+
+@pytest.mark.filterwarnings("ignore")  # scikit-learn warns of absent classes
+def test_areas_equal_scikit_learns(case):
+    """Equal probabilities among them, and classes without rows."""
+    logits, labels = case
+    probabilities = metrics.softmax(logits)
+    areas, precisions = metrics.roc_auc(logits, labels), metrics.average_precision(logits, labels)
+    for c in range(logits.shape[1]):
+        own = labels == c
+        if own.any():
+            expected = reference.average_precision_score(own, probabilities[:, c])
+            assert precisions[c] == pytest.approx(expected, abs=1e-12)
+        if own.any() and not own.all():
+            expected = reference.roc_auc_score(own, probabilities[:, c])
+            assert areas[c] == pytest.approx(expected, abs=1e-12)
+        assert np.isnan(precisions[c]) == (not own.any())
+        assert np.isnan(areas[c]) == (own.all() or not own.any())
+
+
+def test_areas_count_equal_scores_half():
+    rounded = np.round(random_case(8, classes=2)[0])  # about ten different probabilities
+    labels = random_case(9, classes=2)[1]
+    p = metrics.softmax(rounded)[:, 0]
+    assert len(np.unique(p)) < 40
+    expected = reference.roc_auc_score(labels == 0, p)
+    assert metrics.roc_auc(rounded, labels)[0] == pytest.approx(expected, abs=1e-12)
+    expected = reference.average_precision_score(labels == 0, p)
+    assert metrics.average_precision(rounded, labels)[0] == pytest.approx(expected, abs=1e-12)
+    assert metrics.roc_auc([[0.0, 0.0]] * 3, [0, 1, 1]).tolist() == [0.5, 0.5]
+
+
 def test_softmax_equals_scipys_and_does_not_overflow():
     from scipy.special import softmax
 
@@ -74,66 +145,24 @@ def test_a_loss_beyond_the_smallest_probability_stays_exact():
     assert metrics.log_loss([[0.0, 2000.0]], [0]) == pytest.approx(2000.0)
 
 
-@pytest.mark.parametrize(
-    ("successes", "n", "low", "high"),
-    [  # Newcombe 1998, table I, method 3
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-        (29, 29, 0.8830, 1.0),
-    ],
-)
-def test_wilson_interval_has_the_published_values(successes, n, low, high):
-    assert metrics.wilson_interval(successes, n) == pytest.approx((low, high), abs=5e-5)
+def test_spread_by_hand():
+    assert metrics.spread([4.0, 1.0, 2.0, 5.0]) == {
+        "n": 4,
+        "minimum": 1,
+        "median": 3,
+        "maximum": 5,
+        "deviation": pytest.approx(math.sqrt(10 / 3)),
+    }
+    assert metrics.spread([0.9])["deviation"] is None
 
 
-def test_wilson_interval_widens_with_confidence_and_contains_the_share():
-    narrow, wide = (metrics.wilson_interval(930, 1000, level) for level in (0.9, 0.99))
-    assert wide[0] < narrow[0] < 0.93 < narrow[1] < wide[1]
+def test_agreement_is_the_share_of_pairs_that_agree():
+    from itertools import combinations
 
-
-@pytest.mark.parametrize(("share", "n"), [(0.93, 1000), (0.7, 200), (0.98, 300)])
-def test_wilson_interval_covers_the_truth_as_often_as_it_says(share, n):
-    draws = np.random.default_rng(5).binomial(n, share, 20_000)
-    bounds = {k: metrics.wilson_interval(k, n) for k in set(draws.tolist())}
-    covered = np.mean([bounds[k][0] <= share <= bounds[k][1] for k in draws.tolist()])
-    assert covered == pytest.approx(0.95, abs=0.015)
-
-
-def test_calibration_error_by_hand():
-    def row(probability):  # two logits whose softmax gives the first class this probability
-        return [math.log(probability / (1 - probability)), 0.0]
-
-    logits = [row(0.9), row(0.9), row(0.85), row(0.6)]
-    labels = [0, 1, 0, 0]
-    # Ten bins. (0.8, 0.9]: 0.9, 0.9, 0.85 with two right: |2.65 - 2|; (0.5, 0.6]: |0.6 - 1|.
-    assert metrics.expected_calibration_error(logits, labels, bins=10) == pytest.approx(1.05 / 4)
-    # Two bins: all in (0.5, 1]: |3.25 - 3|.
-    assert metrics.expected_calibration_error(logits, labels, bins=2) == pytest.approx(0.25 / 4)
-
-
-def test_calibration_bins_include_their_upper_edge():
-    # Two bins: probability 1/2 (right) falls in (0, 1/2], 3/4 (wrong) in (1/2, 1].
-    logits, labels = [[0.0, 0.0], [math.log(3), 0.0]], [0, 1]
-    error = metrics.expected_calibration_error(logits, labels, bins=2)
-    assert error == pytest.approx((0.5 + 0.75) / 2)
-
-
-def test_calibration_error_is_zero_for_the_sure_and_right_and_one_for_the_sure_and_wrong():
-    logits = np.array([[900.0, 0.0], [0.0, 900.0]])
-    assert metrics.expected_calibration_error(logits, [0, 1]) == 0
-    assert metrics.expected_calibration_error(logits, [1, 0]) == 1
-
-
-def test_mean_interval_by_hand():
-    # Mean 3, deviation sqrt(2.5), t(0.975, 4) = 2.7764: half width 2.7764 * sqrt(2.5 / 5).
-    mean, low, high = metrics.mean_interval([1, 2, 3, 4, 5])
-    assert (mean, low, high) == pytest.approx((3, 3 - 1.96324, 3 + 1.96324), abs=1e-4)
-
-
-def test_mean_of_one_run_has_no_interval():
-    assert metrics.mean_interval([0.94]) == (0.94, None, None)
+    predictions = np.random.default_rng(0).integers(0, 3, (5, 40))
+    pairs = list(combinations(predictions, 2))
+    expected = np.mean([a == b for a, b in pairs], axis=0)
+    np.testing.assert_allclose(metrics.agreement(predictions), expected)
 
 
 def test_summary_is_the_single_figures_in_plain_json():
@@ -146,9 +175,40 @@ def test_summary_is_the_single_figures_in_plain_json():
     assert figures["accuracy"] == metrics.accuracy(logits, labels)
     assert figures["loss"] == metrics.log_loss(logits, labels)
     assert figures["ece"] == metrics.expected_calibration_error(logits, labels)
+    assert figures["balanced_accuracy"] == metrics.balanced_accuracy(logits, labels)
+    assert figures["top_k_accuracy"]["3"] == metrics.top_k_accuracy(logits, labels, 3)
+    assert figures["brier_score"] == metrics.brier_score(logits, labels)
+    assert list(figures["roc_auc"].values()) == metrics.roc_auc(logits, labels).tolist()
+    assert figures["average_precision"]["g"] == metrics.average_precision(logits, labels)[6]
+    assert figures["aurc"] == metrics.area_under_risk_coverage(logits, labels)
+    assert sum(row["count"] for row in figures["reliability"]) == 200
+    first = figures["most_confused"][0]
+    i, j = names.index(first["true"]), names.index(first["predicted"])
+    assert first["times"] == figures["confusion_matrix"][i][j] > 0
+    low, high = figures["balanced_accuracy_ci95"]
+    assert low < figures["balanced_accuracy"] < high
     assert np.trace(figures["confusion_matrix"]) == round(figures["accuracy"] * 200)
     low, high = figures["accuracy_ci95"]
     assert low < figures["accuracy"] < high
+
+
+def test_summary_at_a_temperature_is_of_the_divided_logits():
+    logits, labels = random_case(6)
+    names = list("abcdefg")
+    plain, divided = (metrics.summarize(x, labels, names) for x in (logits, logits / 2.5))
+    warm = metrics.summarize(logits, labels, names, temperature=2.5)
+    own = {"temperature": 2.5} | {f"{key}_uncalibrated": plain[key] for key in ("loss", "ece")}
+    assert plain["loss"] == plain["loss_uncalibrated"] != divided["loss"]
+    assert warm == {**divided, **own}
+
+
+def test_a_summary_has_none_for_what_cannot_be_measured():
+    figures = metrics.summarize([[2.0, 1.0, 0.0]], [0], ["cat", "dog", "frog"])
+    assert figures["roc_auc"] == {"cat": None, "dog": None, "frog": None}
+    assert figures["average_precision"] == {"cat": 1.0, "dog": None, "frog": None}
+    assert figures["top_k_accuracy"] == {"2": 1.0, "3": None, "5": None}
+    empty = {"count": 0, "confidence": None, "accuracy": None}
+    assert {**figures["reliability"][0], **empty} == figures["reliability"][0]
 
 
 @pytest.mark.parametrize(
@@ -165,11 +225,20 @@ def test_summary_is_the_single_figures_in_plain_json():
     ],
 )
 @pytest.mark.parametrize(
-    "figure", [metrics.accuracy, metrics.log_loss, metrics.expected_calibration_error]
+    "figure",
+    [
+        *(metrics.accuracy, metrics.balanced_accuracy, metrics.log_loss, metrics.brier_score),
+        *(metrics.expected_calibration_error, metrics.reliability, metrics.fit_temperature),
+        *(metrics.roc_auc, metrics.average_precision, metrics.risk_coverage, metrics.calibrate),
+        *(metrics.area_under_risk_coverage, lambda x, y: metrics.top_k_accuracy(x, y, 1)),
+        *(lambda x, y: metrics.precision_threshold(x, y, 0.9), metrics.log_losses),
+        lambda x, y: metrics.answered_from(x, y, 0.9),
+    ],
 )
 def test_what_cannot_be_measured_is_refused(figure, logits, labels, what):
-    with pytest.raises(CifarlabError, match=what):
+    with pytest.raises(CifarlabError, match=what) as error:
         figure(logits, labels)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +253,28 @@ def test_what_cannot_be_measured_is_refused(figure, logits, labels, what):
         lambda: metrics.confusion_matrix([0], [3], 2),
         lambda: metrics.summarize([[0.0, 1.0]], [0], ["only one"]),
         lambda: metrics.expected_calibration_error([[0.0, 1.0]], [0], bins=0),
+        lambda: metrics.reliability([[0.0, 1.0]], [0], binning="equal"),
+        lambda: metrics.top_k_accuracy([[0.0, 1.0]], [0], 0),
+        lambda: metrics.top_k_accuracy([[0.0, 1.0]], [0], 3),
+        lambda: metrics.confusion_matrix([0], [0], 2, "rows"),
+        lambda: metrics.most_confused([[1, 2]]),
+        lambda: metrics.balanced_accuracy_interval([0], [0]),
+        lambda: metrics.balanced_accuracy_interval([3], [2]),
+        lambda: metrics.precision_threshold([[0.0, 1.0]], [0], 95),
+        lambda: metrics.summarize([[0.0, 1.0]], [0], ["a", "b"], temperature=0),
+        lambda: metrics.spread([]),
+        lambda: metrics.agreement([[0, 1]]),
+        lambda: metrics.agreement([[0.5], [1.0]]),
+        lambda: metrics.welch_interval([0.9], [0.8, 0.9]),
+        lambda: metrics.welch_interval([0.9, math.nan], [0.8, 0.9]),
+        lambda: metrics.mcnemar([0, 1], [0], [0, 1]),
+        lambda: metrics.mcnemar([], [], []),
+        lambda: metrics.mcnemar([0.0], [0], [0]),
+        lambda: metrics.paired_bootstrap([0], [0], [0], resamples=0),
+        lambda: metrics.paired_bootstrap([0], [0], [0], confidence=95),
+        lambda: metrics.class_differences([2], [0], [0], ["a", "b"]),
+        lambda: metrics.holm([0.5, 1.5]),
+        lambda: metrics.holm([math.nan]),
     ],
 )
 def test_impossible_arguments_are_refused(call):

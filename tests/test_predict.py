@@ -95,6 +95,13 @@ def test_below_the_threshold_it_is_not_known(predictor, photos):
     assert dataclasses.replace(predictor, known_threshold=0.3)(photos / "grey.png").known is True
 
 
+def test_probabilities_are_calibrated(predictor, photos):
+    warm = dataclasses.replace(predictor, temperature=20.0)
+    expected = np.exp([250 / 16 / 20, 0, 0])
+    found = list(warm(photos / "b" / "red.png").probabilities.values())
+    np.testing.assert_allclose(found, expected / expected.sum(), rtol=1e-6)
+
+
 def test_many_come_back_in_order_over_batches(predictor):
     """150 pictures of three colours: more than two batches, each answer with its own picture."""
     pictures = [np.full((9, 9, 3), np.eye(3, dtype=np.uint8)[n % 3] * 200) for n in range(150)]
@@ -257,6 +264,8 @@ def test_a_trained_run_predicts_what_its_model_gives(trained, tiny_folder):
     size = run.data["image_size"]
     assert views.shape == (32, size, size, 3)
     logits = np.asarray(run.load_model()(views.astype("float32"), training=False))
+    assert predictor.temperature == run.calibration("none")["temperature"] != 1
+    logits = logits / predictor.temperature
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     several = load_predictor(run)(files)
     got = [list(p.probabilities.values()) for p in several]

@@ -159,6 +159,27 @@ def test_figures_are_added_and_the_others_kept(run) -> None:
     assert run.result == {**before, "accuracy": 0.75, "completed": True}
 
 
+def test_calibration_of_an_older_run_changes_nothing(run) -> None:
+    assert "calibration" not in run.result
+    assert run.calibration("flip") == {"temperature": 1, "thresholds": {}}
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        *(3, {}, {"tta": "none", "by_tta": {}}, {"tta": "none", "by_tta": {"none": 2.0}}),
+        *(
+            {"tta": "none", "by_tta": {"none": {"temperature": t, "thresholds": {}}}}
+            for t in (0, -1, "warm", None, "nan", "inf")
+        ),
+    ],
+)
+def test_a_damaged_calibration_is_one_line_that_names_it(run, kept) -> None:
+    run.update_result(calibration=kept)
+    with pytest.raises(RunError, match=r"result\.json is damaged: its calibration"):
+        run.calibration("none")
+
+
 def test_a_figure_that_json_cannot_say_leaves_the_old_file(run) -> None:
     before = everything(run.path)
     with pytest.raises(ValueError, match="JSON"):

@@ -71,6 +71,32 @@ def test_the_saved_model_is_the_one_that_validated_best(digits_run: Run) -> None
     assert log_loss(logits, validation.labels) == pytest.approx(best, rel=1e-5)
 
 
+@pytest.mark.parametrize("tta", ["none", "flip"])
+def test_calibration_is_fitted_on_validation_as_it_will_be_used(
+    tmp_path: Path, tiny_dataset: Dataset, tta: str
+) -> None:
+    """By single images for `predict`, by the recipe's views for `evaluate`; test stays closed."""
+    from cifarlab.engine import forward
+    from cifarlab.evaluate import predict_views
+    from cifarlab.metrics import calibrate, softmax
+
+    recipe = replace(DEBUG, tta=tta, epochs=2)
+    run = train(tiny_dataset, recipe, out=tmp_path / "run")
+    _, validation = tiny_dataset.carve(DEBUG.validation, 0)
+    call, kept = forward(run.load_model()), run.result["calibration"]
+    assert (kept["split"], kept["n"], kept["tta"]) == ("val", len(validation), tta)
+    assert set(kept["by_tta"]) == {"none", tta}
+    for name, found in kept["by_tta"].items():
+        logits = predict_views(call, validation.images, name)
+        expected = calibrate(logits, validation.labels)
+        assert found["temperature"] == pytest.approx(expected["temperature"], rel=1e-4)
+        assert set(found["thresholds"]) == {"0.95", "0.99"}
+        assert run.calibration(name) == found
+        if name == "none":
+            sure = softmax(logits / found["temperature"]).max(axis=1)
+            assert np.mean(sure < run.result["known_threshold"]) == pytest.approx(0.05, abs=0.04)
+
+
 def test_epochs_and_validation_of_the_user_win(tmp_path: Path, tiny_dataset: Dataset) -> None:
     run = train(tiny_dataset, DEBUG, epochs=1, validation=0.5, out=tmp_path / "run")
     assert run.recipe["epochs"] == 1
@@ -83,6 +109,8 @@ def test_without_validation_nothing_is_validated(tmp_path: Path, tiny_dataset: D
     run = train(tiny_dataset, recipe, out=tmp_path / "run")
     assert run.history[0]["val_loss"] is None
     assert run.result["known_threshold"] == 0
+    assert run.result["calibration"] is None
+    assert run.calibration("none") == {"temperature": 1, "thresholds": {}}
 
 
 def test_further_callbacks_of_keras_work_unchanged(tmp_path: Path, tiny_dataset: Dataset) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -39,12 +40,14 @@ class Evaluation:
 
     Attributes:
         split: ``"test"``, ``"val"`` or ``"train"``.
-        logits: float32 (N, C).
+        logits: float32 (N, C), as the model gives them.
         labels: int64 (N,).
         class_names: C names.
         tta: test-time augmentation, ``"none"``, ``"flip"``, ``"shift"`` or ``"selective"``.
         test_looks: how often this run's test split has been opened, this time included.
         seconds: wall time of the predictions.
+        temperature: fitted on validation; every figure is of the logits divided by it.
+        thresholds: precision as text to the confidence from which it was reached on validation.
 
     Example:
         >>> logits = np.array([[2.0, 0.0], [0.0, 1.0], [0.5, 0.0]], "float32")
@@ -61,6 +64,8 @@ class Evaluation:
     tta: str
     test_looks: int
     seconds: float
+    temperature: float = 1.0
+    thresholds: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -74,13 +79,21 @@ class Evaluation:
 
     @cached_property
     def probabilities(self) -> np.ndarray:
-        """Softmax of the logits, (N, C)."""
-        return metrics.softmax(self.logits)
+        """Calibrated: softmax of the logits divided by the temperature, (N, C)."""
+        return metrics.softmax(self.logits / self.temperature)
 
     @cached_property
     def figures(self) -> dict[str, Any]:
-        """Every figure, as `metrics.summarize` computes it."""
-        return metrics.summarize(self.logits, self.labels, self.class_names)
+        """Every figure, as `metrics.summarize` computes it, and what each threshold gives here."""
+        scaled = self.logits.astype(np.float64) / self.temperature
+        kept = {
+            share: None
+            if at is None
+            else {"confidence": at, **metrics.answered_from(scaled, self.labels, at)}
+            for share, at in self.thresholds.items()
+        }
+        figures = metrics.summarize(self.logits, self.labels, self.class_names, self.temperature)
+        return {**figures, "thresholds": kept}
 
     @property
     def accuracy(self) -> float:
@@ -165,25 +178,33 @@ def evaluate(
     began = time.perf_counter()
     logits = predict_views(call, images, tta)
     seconds = time.perf_counter() - began
-    evaluation = Evaluation(split, logits, labels, dataset.class_names, tta, looks, seconds)
+    evaluation = Evaluation(
+        *(split, logits, labels, dataset.class_names, tta, looks, seconds), **run.calibration(tta)
+    )
     if own:
         _keep(run, evaluation, images)
     return evaluation
 
 
-def predict_views(call: Any, images: np.ndarray, tta: str) -> np.ndarray:
+def predict_views(
+    call: Any, images: np.ndarray, tta: str, plain: np.ndarray | None = None
+) -> np.ndarray:
     """Logits float32 (N, C) of uint8 `images` (N, S, S, 3), averaged over the views of `tta`.
 
-    ``selective`` predicts all images once, and again over the six views of ``shift`` the quarter of
-    them whose highest probability is lowest: nearly all the gain of six views at little more than
-    the cost of two (the idea of cifar10-speedrun, 2025).
+    ``selective`` predicts all images once, and the quarter of them whose highest probability is
+    lowest again over the six views of ``shift``: nearly all the gain of six views at little more
+    than the cost of two (the idea of cifar10-speedrun, 2025).
+
+    `plain` are the logits of the images as they are, the first view of all, where they are known.
     """
+    first = predict_logits(call, images) if plain is None else plain
     if tta != "selective":
-        return np.mean([predict_logits(call, view) for view in views(images, tta)], axis=0)
-    logits = predict_logits(call, images)
-    confidence = metrics.softmax(logits).max(axis=1)
+        others = [predict_logits(call, view) for view in views(images, tta)[1:]]
+        return np.mean([first, *others], axis=0)
+    confidence = metrics.softmax(first).max(axis=1)
     unsure = np.argsort(confidence, kind="stable")[: math.ceil(UNSURE * len(images))]
-    logits[unsure] = predict_views(call, images[unsure], "shift")
+    logits = first.copy()
+    logits[unsure] = predict_views(call, images[unsure], "shift", first[unsure])
     return logits
 
 
@@ -240,6 +261,7 @@ def _keep(run: Run, evaluation: Evaluation, images: np.ndarray) -> None:
         evaluation.split,
         logits=evaluation.logits,
         labels=evaluation.labels,
+        temperature=np.array(evaluation.temperature),
         shown_index=index,
         shown_images=images[index],
         shown_kind=kind,

@@ -78,6 +78,7 @@ class Predictor:
         fit: how a picture is made square: "crop", "stretch" or "pad".
         known_threshold: a highest probability below it means "none of the classes".
         logits: uint8 (N, S, S, 3) -> float (N, C), the one thing that differs between runtimes.
+        temperature: divides the logits, so that probabilities can be taken at their word.
 
     Example:
         >>> brightness = lambda images: images.mean(axis=(1, 2))[:, :2] * [-1, 1] + [128, -128]
@@ -91,6 +92,7 @@ class Predictor:
     fit: str
     known_threshold: float
     logits: Callable[[Pixels], Pixels]
+    temperature: float = 1.0
 
     @overload
     def __call__(self, images: ImageSource) -> Prediction: ...
@@ -164,7 +166,7 @@ class Predictor:
         count = len(views)
         room = 1 << (count - 1).bit_length()
         filled = np.concatenate([views, np.repeat(views[-1:], room - count, axis=0)])
-        return softmax(self.logits(filled))[:count]
+        return softmax(self.logits(filled) / self.temperature)[:count]
 
     def _prediction(self, file: str | None, probabilities: Pixels) -> Prediction:
         best = int(probabilities.argmax())
@@ -199,6 +201,7 @@ def load_predictor(model: str | os.PathLike[str] | Run) -> Predictor:
         data = run.data
         class_names, size, fit = tuple(data["class_names"]), int(data["image_size"]), data["fit"]
         threshold = float(run.result.get("known_threshold") or 0)
+        temperature = run.calibration("none")["temperature"]
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{run.path} is damaged: data.json or result.json: {error!r}") from error
     network = run.load_model()
@@ -207,7 +210,7 @@ def load_predictor(model: str | os.PathLike[str] | Run) -> Predictor:
             f"{run.path}: the model gives {network.output_shape[-1]} logits but data.json names "
             f"{len(class_names)} classes; one of the two files is from another run"
         )
-    return Predictor(class_names, size, fit, threshold, forward(network))
+    return Predictor(class_names, size, fit, threshold, forward(network), temperature)
 
 
 def newest_run(folder: str | os.PathLike[str] = "runs") -> Path:

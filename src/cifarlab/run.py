@@ -153,9 +153,30 @@ class Run:
         """Add `figures` to result.json."""
         write_json(self.path / "result.json", {**self.result, **figures})
 
+    def calibration(self, tta: str) -> dict[str, Any]:
+        """What validation says of logits averaged over the views of `tta`.
+
+        Returns:
+            ``temperature``, by which to divide them, and ``thresholds`` (`metrics.calibrate`):
+            those of the recipe's own views where `tta` was not fitted; 1.0 and none where the
+            training held no images out, is not finished, or is older than calibration.
+        """
+        kept = self.result.get("calibration")
+        if kept is None:
+            return {"temperature": 1.0, "thresholds": {}}
+        try:
+            fitted = kept["by_tta"].get(tta) or kept["by_tta"][kept["tta"]]
+            temperature, thresholds = float(fitted["temperature"]), dict(fitted["thresholds"])
+            if not 0 < temperature < float("inf"):
+                raise ValueError(f"temperature {temperature}")
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            path = self.path / "result.json"
+            raise RunError(f"{path} is damaged: its calibration: {error!r}") from error
+        return {"temperature": temperature, "thresholds": thresholds}
+
     def predictions(self, split: str) -> dict[str, np.ndarray]:
-        """The arrays of predictions-<split>.npz: ``logits`` (N, C), ``labels`` (N,) and what is
-        shown.
+        """The arrays of predictions-<split>.npz: raw ``logits`` (N, C), ``labels`` (N,), the
+        ``temperature`` () to divide the logits by (older files lack it), and what is shown.
 
         Raises:
             RunError: the split has not been evaluated, or the file is damaged.

@@ -18,7 +18,8 @@ from cifarlab.augment import resize
 from cifarlab.data import Dataset, Split, load_dataset
 from cifarlab.engine import Display, Loop, forward, in_layers, predict_logits
 from cifarlab.errors import Interrupted, MissingExtraError, RunError, UsageError
-from cifarlab.metrics import accuracy, log_loss, softmax
+from cifarlab.evaluate import predict_views
+from cifarlab.metrics import accuracy, calibrate, log_loss, softmax
 from cifarlab.models import create_model
 from cifarlab.models.describe import summary_text
 from cifarlab.optim import make_callbacks, make_optimizer
@@ -175,7 +176,7 @@ def _fit(
     run.save_model(model, description)
     run.update_result(
         **summarize(progress.history, recipe, own),
-        known_threshold=_known_threshold(call, validation),
+        **_calibration(call, validation, recipe.tta),
         parameters=model.count_params(),
         model_summary=summary_text(create_model(**description) if recipe.sizes else model),
         backend=run.environment["backend"],
@@ -224,12 +225,26 @@ def _validator(call: Callable, validation: Split) -> Callable[[int], tuple[float
     return validate
 
 
-def _known_threshold(call: Callable, validation: Split) -> float:
-    """The top probability that all but `UNKNOWN_FRACTION` of validation reach; 0 without any."""
+def _calibration(call: Callable, validation: Split, tta: str) -> dict[str, Any]:
+    """What `Run.calibration` and `predict` need, fitted on validation alone.
+
+    ``calibration`` holds what `calibrate` says of logits of the images as they are, by which
+    `predict` answers, and of those averaged over the recipe's views, by which it is evaluated.
+    ``known_threshold`` is the top probability, so calibrated, that all but `UNKNOWN_FRACTION` of
+    the images reach. Without validation they are None and 0.
+    """
     if not len(validation):
-        return 0.0
-    probabilities = softmax(predict_logits(call, validation.images))
-    return float(np.quantile(probabilities.max(axis=1), UNKNOWN_FRACTION))
+        return {"calibration": None, "known_threshold": 0.0}
+    images, labels = validation.images, validation.labels
+    logits = predict_logits(call, images)
+    by_tta = {"none": calibrate(logits, labels)}
+    if tta != "none":
+        by_tta[tta] = calibrate(predict_views(call, images, tta, plain=logits), labels)
+    highest = softmax(logits / by_tta["none"]["temperature"]).max(axis=1)
+    return {
+        "calibration": {"split": "val", "n": len(labels), "tta": tta, "by_tta": by_tta},
+        "known_threshold": float(np.quantile(highest, UNKNOWN_FRACTION)),
+    }
 
 
 def _require_same(run: Run, what: str, then: object, now: object) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cifarlab.cli.console import Json, emit, next_steps, say, table
+
+if TYPE_CHECKING:
+    from cifarlab.evaluate import Evaluation
 
 
 def register(app: typer.Typer) -> None:
@@ -46,6 +49,7 @@ def evaluate(
         f"{found.split}: accuracy {found.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%}), "
         f"loss {found.loss:.4f}, calibration error {found.ece:.4f}, {found.n:,} images"
     )
+    say(calibration(found))
     say(f"looks at the test split so far: {found.test_looks}\n")
     rows = [
         [name, *(f"{f[key]:.4f}" for key in ("precision", "recall", "f1")), f"{f['support']:,}"]
@@ -55,6 +59,17 @@ def evaluate(
     next_steps([["cifarlab", "report", str(run)]])
     if json:
         emit(found.to_json())
+
+
+def calibration(found: Evaluation) -> str:
+    """What its temperature does to the calibration error, or that there is none."""
+    if found.temperature == 1:
+        return "not calibrated: the run has no validation images that say how sure it may be"
+    before = found.figures["ece_uncalibrated"]
+    return (
+        f"calibrated on validation with temperature {found.temperature:.3f}: "
+        f"calibration error {before:.4f} before, {found.ece:.4f} after"
+    )
 
 
 def report(

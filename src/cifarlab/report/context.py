@@ -127,7 +127,7 @@ def _key_figures(facts: Facts) -> list[tuple[str, str, str]]:
         loss_range = ""
         if facts.predictions is not None:
             _, low, high = mean_interval(
-                log_losses(facts.predictions["logits"], facts.predictions["labels"]).tolist()
+                log_losses(facts.logits, facts.predictions["labels"]).tolist()
             )
             loss_range = f"95 %: {low:.3f} to {high:.3f}" if low is not None else ""
         rows.append((f"{facts.split} loss", number(facts.figures["loss"]), loss_range))

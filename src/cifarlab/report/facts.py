@@ -60,6 +60,18 @@ class Facts:
         recorded = self.result.get("seconds") or {}
         return {phase: float(value) for phase, value in recorded.items() if value is not None}
 
+    @property
+    def temperature(self) -> float:
+        """By which the kept logits are divided: fitted on validation, 1 where nothing was."""
+        return float((self.predictions or {}).get("temperature", 1.0))
+
+    @cached_property
+    def logits(self) -> NDArray[np.float64]:
+        """Calibrated logits, float64 (N, C); only where there are predictions."""
+        if self.predictions is None:
+            raise RunError(f"{self.path} has no predictions of the {self.split} split")
+        return self.predictions["logits"].astype(np.float64) / self.temperature
+
     @cached_property
     def matrix(self) -> NDArray[np.int64]:
         """The confusion matrix, int64 (C, C), rows true; only where there are figures."""
@@ -108,7 +120,10 @@ def _figures(
     if len(stated) == len(FIGURES):
         return stated
     if predictions is not None:
-        computed = metrics.summarize(predictions["logits"], predictions["labels"], class_names)
+        temperature = float(predictions.get("temperature", 1.0))
+        computed = metrics.summarize(
+            predictions["logits"], predictions["labels"], class_names, temperature
+        )
         return computed | stated
     if "accuracy" in stated:
         lacking = ", ".join(key for key in FIGURES if key not in stated)

@@ -35,7 +35,7 @@ def _entry(facts: Facts, k: int) -> dict[str, Any]:
     if predictions is None:
         return {}
     row = int(predictions["shown_index"][k])
-    probabilities = softmax(predictions["logits"][row : row + 1])[0]
+    probabilities = softmax(facts.logits[row : row + 1])[0]
     true, predicted = int(predictions["labels"][row]), int(predictions["logits"][row].argmax())
     image = predictions["shown_images"][k]
     certainty = probability(float(probabilities[predicted]))

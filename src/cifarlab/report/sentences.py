@@ -154,14 +154,26 @@ def confidence(facts: Facts) -> list[str]:
     """Whether the probabilities can be taken at their word."""
     if facts.predictions is None or not facts.figures:
         return []
-    mean = float(softmax(facts.predictions["logits"]).max(axis=1).mean())
+    mean = float(softmax(facts.logits).max(axis=1).mean())
     gap = mean - facts.figures["accuracy"]
     verdict = "as sure as it may be, within half a point"
     if abs(gap) >= 0.005:
         verdict = f"too {'sure' if gap > 0 else 'modest'} by {points(gap)}"
     n = facts.figures["n"]
     right, sure = percent(facts.figures["accuracy"], n), percent(mean, n)
-    return [f"On average it is {sure} sure of its answers, and {right} are right: {verdict}."]
+    average = f"On average it is {sure} sure of its answers, and {right} are right: {verdict}."
+    return [average, _calibration(facts)]
+
+
+def _calibration(facts: Facts) -> str:
+    """What was done to the probabilities, and what it was good for."""
+    if not facts.result.get("calibration"):
+        return "Its probabilities are as the model gives them: none was calibrated on validation."
+    after, before = facts.figures.get("ece"), facts.result.get("ece_uncalibrated")
+    sentence = f"Its logits are divided by {number(facts.temperature)}, fitted on validation"
+    if before is None:
+        return sentence + "."
+    return f"{sentence}: calibration error {percent(after)}, without it {percent(before)}."
 
 
 def looks(facts: Facts) -> list[str]:
