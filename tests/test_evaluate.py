@@ -257,7 +257,7 @@ def test_figures_are_of_calibrated_logits_and_the_raw_ones_are_kept(run, tiny_da
 def test_each_kind_of_views_has_its_temperature_and_others_the_recipes(run) -> None:
     calibrated(run, "flip", none=1.5, flip=2.0)
     found = {tta: evaluate(run, split="val", tta=tta).temperature for tta in TTA}
-    assert found == {"none": 1.5, "flip": 2.0, "shift": 2.0}
+    assert found == {"none": 1.5, "flip": 2.0, "shift": 2.0, "selective": 2.0}
 
 
 def test_what_a_threshold_gives_is_measured(run) -> None:

@@ -11,12 +11,11 @@ import numpy as np
 
 from cifarlab.engine.checkpoint import Progress
 from cifarlab.engine.loop import Display, Loop
-from cifarlab.engine.program import Memory, Program
+from cifarlab.engine.program import Program
 
 __all__ = [
     "Display",
     "Loop",
-    "Memory",
     "Program",
     "Progress",
     "forward",
