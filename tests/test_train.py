@@ -10,8 +10,9 @@ import keras
 import numpy as np
 import pytest
 
-from cifarlab.data import Dataset, Split
+from cifarlab.data import Dataset, Split, load_dataset
 from cifarlab.errors import DataError, RunError, UsageError
+from cifarlab.evaluate import evaluate
 from cifarlab.files import write_json
 from cifarlab.recipes import Augmentation, get_recipe
 from cifarlab.run import Run
@@ -207,3 +208,27 @@ def test_a_dataset_smaller_than_a_batch_trains(tmp_path: Path) -> None:
     )
     run = train(data, DEBUG, epochs=1, out=tmp_path / "run")
     assert len(run.history) == 1
+
+
+@pytest.mark.parametrize("name", ["fast94", "fast96", "best"])
+def test_recipes_too_large_to_train_here_train_in_miniature(
+    name: str, tmp_path: Path, tiny_folder: Path
+) -> None:
+    """A few channels, images of 8 pixels brought to 16, two epochs: only sizes differ."""
+    recipe = get_recipe(name)
+    small = replace(
+        recipe,
+        model_options={**recipe.model_options, "widths": (4, 6, 8)},
+        augmentation=replace(recipe.augmentation, cutout=min(recipe.augmentation.cutout, 2)),
+        image_size=8,
+        sizes=(12, 16),
+        validation=0.2,
+        batch_size=16,
+        epochs=2,
+    )
+    run = train(load_dataset(tiny_folder, image_size=8), small, out=tmp_path / "run")
+    assert [row["epoch"] for row in run.history] == [1, 2]
+    assert all(np.isfinite(row["val_loss"]) for row in run.history)
+    evaluation = evaluate(run)
+    assert evaluation.tta == recipe.tta
+    assert evaluation.n == 32
