@@ -78,6 +78,7 @@ class Predictor:
         fit: how a picture is made square: "crop", "stretch" or "pad".
         known_threshold: a highest probability below it means "none of the classes".
         logits: uint8 (N, S, S, 3) -> float (N, C), the one thing that differs between runtimes.
+        network: the Keras model behind `logits`, for explanations; None in other runtimes.
 
     Example:
         >>> brightness = lambda images: images.mean(axis=(1, 2))[:, :2] * [-1, 1] + [128, -128]
@@ -91,6 +92,7 @@ class Predictor:
     fit: str
     known_threshold: float
     logits: Callable[[Pixels], Pixels]
+    network: Any = None
 
     @overload
     def __call__(self, images: ImageSource) -> Prediction: ...
@@ -207,7 +209,7 @@ def load_predictor(model: str | os.PathLike[str] | Run) -> Predictor:
             f"{run.path}: the model gives {network.output_shape[-1]} logits but data.json names "
             f"{len(class_names)} classes; one of the two files is from another run"
         )
-    return Predictor(class_names, size, fit, threshold, forward(network))
+    return Predictor(class_names, size, fit, threshold, forward(network), network)
 
 
 def newest_run(folder: str | os.PathLike[str] = "runs") -> Path:
