@@ -29,11 +29,13 @@ RANKS = {
         [
             ["errors"],
             ["files"],
-            ["backend", "data", "recipes", "metrics", "plots"],
-            ["models", "augment", "optim"],
+            ["backend", "data", "recipes", "metrics", "plots", "corrupt"],
+            ["models", "augment", "optim", "panels"],
             ["engine", "run"],
-            ["prepare", "evaluate"],  # a training ends with what evaluating its validation says
-            ["train", "predict", "explore", "audit"],
+            ["prepare"],
+            ["evaluate"],
+            # A training ends with what evaluating its validation says.
+            ["train", "predict", "explore", "audit", "explain", "robustness"],
             ["report", "export", "serve", "ladder"],
             ["cli", "__init__"],
             ["__main__"],

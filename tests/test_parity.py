@@ -20,6 +20,7 @@ from cifarlab.augment import Augment
 from cifarlab.engine import Program, forward, layers_compute_in
 from cifarlab.engine.loop import make_steps
 from cifarlab.engine.program import Epoch, Sums, epoch_keys
+from cifarlab.explain import class_activation_map
 from cifarlab.models import create_model
 from cifarlab.recipes import Augmentation
 
@@ -40,6 +41,8 @@ for name in sys.argv[2:]:
     model = create_model(name, num_classes=10, mean=(125.0,) * 3, std=(63.0,) * 3, **options)
     fill(model)
     out[f"{name}/logits"] = forward(model)(images)
+    if name in ("tutorial_cnn", "airbench_cnn"):
+        out[f"{name}/activation"] = class_activation_map(model, images[:4], [3, 1, 4, 1])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(0.01), loss)
     model.optimizer.build(model.trainable_variables)
@@ -105,6 +108,14 @@ def test_the_same_weights_give_the_same_logits(both: tuple[dict, dict], name: st
     tensorflow, jax = (result[f"{name}/logits"] for result in both)
     assert np.abs(tensorflow).max() > 0.01  # not all zero
     assert np.abs(tensorflow - jax).max() <= 1e-4
+
+
+@pytest.mark.parametrize("name", ["tutorial_cnn", "airbench_cnn"])
+def test_the_same_weights_look_at_the_same_places(both: tuple[dict, dict], name: str) -> None:
+    tensorflow, jax = (result[f"{name}/activation"] for result in both)
+    assert tensorflow.shape == (4, 32, 32)
+    assert tensorflow.max() == 1
+    assert np.abs(tensorflow - jax).max() <= 1e-3  # shares of the highest value
 
 
 @pytest.mark.parametrize("name", MODELS)

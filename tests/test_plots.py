@@ -135,14 +135,6 @@ def test_class_samples_name_each_row_once():
     drawn(figure)
 
 
-def test_probability_bars_show_both_pictures_and_every_probability():
-    figure = plots.probability_bars(PIXELS[0, 0].repeat(20, 0), PIXELS[0, 1], NAMES, [0.9, 0.1, 0])
-    _, seen, bars = figure.axes
-    np.testing.assert_array_equal(seen.images[0].get_array(), PIXELS[0, 1])
-    assert [bar.get_width() for bar in bars.patches] == [0.9, 0.1, 0]
-    assert "90.0 %" in words(figure)
-
-
 def test_brightness_histogram_draws_a_step_line_for_each_split():
     figure = plots.brightness_histogram({"train": [0.5, 0.5], "test": [0.1, 0.9]}, [0, 128, 255])
     assert [patch.get_label() for patch in figure.axes[0].patches] == ["train", "test"]

@@ -341,6 +341,15 @@ def test_a_trained_run_is_found_and_named(trained, tiny_folder, monkeypatch, cap
     assert output.err.startswith(f"model: {Path('runs') / 'debug-1'}\n")
 
 
+def test_a_trained_run_explains_by_its_feature_maps(cli, trained, photos, monkeypatch, tmp_path):
+    image = photos / "b" / "red.png"
+    assert cli(image, "--model", "any", "--explain", tmp_path / "without")[0] == 0
+    monkeypatch.undo()  # the colour model of `cli`
+    assert cli(image, "--model", trained, "--explain", tmp_path / "with")[0] == 0
+    without, found = (Image.open(tmp_path / name / "red.png") for name in ("without", "with"))
+    assert found.size[0] > without.size[0] + 200  # one picture more
+
+
 def test_no_run_at_all(cli, photos):
     status, out, err = cli(photos)
     assert (status, out) == (1, "")

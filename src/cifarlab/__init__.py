@@ -21,11 +21,13 @@ if TYPE_CHECKING:  # what `_HOME` says, in the form that editors and type checke
     from cifarlab.data import Dataset, Split, load_dataset, one_hot
     from cifarlab.errors import CifarlabError
     from cifarlab.evaluate import Evaluation, evaluate
+    from cifarlab.explain import class_activation_map, occlusion_map
     from cifarlab.explore import explore
     from cifarlab.models import create_model, list_models
     from cifarlab.predict import Predictor, load_predictor
     from cifarlab.recipes import Recipe, get_recipe, recipe_names
     from cifarlab.report import write_report
+    from cifarlab.robustness import measure_robustness
     from cifarlab.run import Run
     from cifarlab.train import train
 
@@ -40,6 +42,7 @@ __all__ = [
     "Run",
     "Split",
     "__version__",
+    "class_activation_map",
     "create_model",
     "evaluate",
     "explore",
@@ -47,6 +50,8 @@ __all__ = [
     "list_models",
     "load_dataset",
     "load_predictor",
+    "measure_robustness",
+    "occlusion_map",
     "one_hot",
     "recipe_names",
     "train",
@@ -62,6 +67,7 @@ _HOME = {
     "Recipe": "recipes",
     "Run": "run",
     "Split": "data",
+    "class_activation_map": "explain",
     "create_model": "models",
     "evaluate": "evaluate",
     "explore": "explore",
@@ -69,6 +75,8 @@ _HOME = {
     "list_models": "models",
     "load_dataset": "data",
     "load_predictor": "predict",
+    "measure_robustness": "robustness",
+    "occlusion_map": "explain",
     "one_hot": "data",
     "recipe_names": "recipes",
     "train": "train",

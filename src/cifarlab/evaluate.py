@@ -166,6 +166,45 @@ def evaluate(
     tta = tta or run.recipe.get("tta", "none")
     _require_one_of("tta", tta, TTAS)
     call = forward(run.load_model())
+    opened = open_split(run, split, data)
+    images, labels, looks = opened.images, opened.labels, opened.test_looks
+    began = time.perf_counter()
+    logits = predict_views(call, images, tta)
+    seconds = time.perf_counter() - began
+    evaluation = Evaluation(
+        *(split, logits, labels, opened.class_names, tta, looks, seconds), **run.calibration(tta)
+    )
+    if opened.own:
+        _keep(run, evaluation, images)
+    return evaluation
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedSplit:
+    """The images of a split that a run is measured on.
+
+    Attributes:
+        images: uint8 (N, S, S, 3).
+        labels: int64 (N,).
+        class_names: C names, in the order of the logits.
+        own: whether they are of the data that the run was trained on.
+        test_looks: how often this run's test split has been opened, this time included.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    own: bool
+    test_looks: int
+
+
+def open_split(run: Run, split: str, data: Dataset | str | Path | None = None) -> OpenedSplit:
+    """Open a split to measure `run` on it; the one door to a run's test images.
+
+    A look at test is counted in the run's result.json before it happens. Arguments and errors are
+    those of `evaluate`.
+    """
+    _require_one_of("split", split, SPLITS)
     dataset = _find_data(run, data)
     own = dataset.fingerprint == run.data["fingerprint"]
     if split == "test" and not dataset.has_test:
@@ -175,15 +214,7 @@ def evaluate(
         looks += 1
         run.update_result(test_looks=looks)
     images, labels = _open(dataset, split, run)
-    began = time.perf_counter()
-    logits = predict_views(call, images, tta)
-    seconds = time.perf_counter() - began
-    evaluation = Evaluation(
-        *(split, logits, labels, dataset.class_names, tta, looks, seconds), **run.calibration(tta)
-    )
-    if own:
-        _keep(run, evaluation, images)
-    return evaluation
+    return OpenedSplit(images, labels, dataset.class_names, own, looks)
 
 
 def predict_views(

@@ -17,7 +17,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from cifarlab.errors import CifarlabError
@@ -142,7 +142,7 @@ def image_grid(
         mark, ink = "", INK
         if correct is not None:
             mark, ink = ("✓ ", TRAIN) if correct[i] else ("✗ ", VALIDATION)
-        _draw_image(axes, image, mark + title, fontsize=8, color=ink)
+        draw_image(axes, image, mark + title, fontsize=8, color=ink)
     return figure
 
 
@@ -172,39 +172,9 @@ def class_samples(images: NDArray[np.uint8], class_names: Sequence[str]) -> Figu
     figure = Figure(figsize=(0.95 * each + 1.6, 0.95 * classes))
     grid = figure.subplots(classes, each, squeeze=False)
     for (row, column), axes in np.ndenumerate(grid):
-        _draw_image(axes, images[row, column])
+        draw_image(axes, images[row, column])
         if column == 0:
             axes.set_ylabel(class_names[row], rotation=0, ha="right", va="center")
-    return figure
-
-
-@rc_context(STYLE)
-def probability_bars(
-    image: NDArray[np.uint8],
-    model_image: NDArray[np.uint8],
-    names: Sequence[str],
-    probabilities: Sequence[float],
-) -> Figure:
-    """A picture, the picture as the model saw it, and its most probable classes as bars.
-
-    Args:
-        image: uint8 (H, W, 3) of any size.
-        model_image: uint8 (S, S, 3), fitted to the model's input.
-        names: (K,) the classes to show, the most probable first.
-        probabilities: (K,) in [0, 1].
-    """
-    figure = Figure(figsize=(10, 3.2))
-    picture, seen, bars = figure.subplots(1, 3, width_ratios=(1, 1, 1.4))
-    _draw_image(picture, image, "the picture")
-    _draw_image(seen, model_image, "as the model saw it")
-    places, colours = np.arange(len(names)), [TRAIN] + [FAINT] * (len(names) - 1)
-    drawn = bars.barh(places, probabilities, color=colours, height=0.7)
-    bars.bar_label(drawn, [f"{100 * p:.1f} %" for p in probabilities], padding=4)
-    bars.set_yticks(places, names)
-    bars.set_xlim(0, 1.18)  # room for the label of a full bar
-    bars.xaxis.set_major_locator(NullLocator())
-    bars.spines["bottom"].set_visible(False)
-    bars.invert_yaxis()
     return figure
 
 
@@ -288,7 +258,8 @@ def _look(i: int) -> dict[str, Any]:
     return {"color": SERIES[i % len(SERIES)], "linestyle": DASHES[i % len(DASHES)]}
 
 
-def _draw_image(axes: Axes, image: NDArray[np.uint8], title: str = "", **look: Any) -> None:
+def draw_image(axes: Axes, image: NDArray[np.uint8], title: str = "", **look: Any) -> None:
+    """An image, uint8 (H, W, 3), without ticks; ``look`` is of its title."""
     smooth = "nearest" if max(image.shape) <= 96 else "antialiased"  # small ones keep their pixels
     axes.imshow(image, interpolation=smooth)
     axes.set_title(title, **{"fontsize": 10, **look})

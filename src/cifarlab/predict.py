@@ -79,6 +79,7 @@ class Predictor:
         known_threshold: a highest probability below it means "none of the classes".
         logits: uint8 (N, S, S, 3) -> float (N, C), the one thing that differs between runtimes.
         temperature: divides the logits, so that probabilities can be taken at their word.
+        network: the Keras model behind `logits`, for explanations; None in other runtimes.
 
     Example:
         >>> brightness = lambda images: images.mean(axis=(1, 2))[:, :2] * [-1, 1] + [128, -128]
@@ -93,6 +94,7 @@ class Predictor:
     known_threshold: float
     logits: Callable[[Pixels], Pixels]
     temperature: float = 1.0
+    network: Any = None
 
     @overload
     def __call__(self, images: ImageSource) -> Prediction: ...
@@ -210,7 +212,8 @@ def load_predictor(model: str | os.PathLike[str] | Run) -> Predictor:
             f"{run.path}: the model gives {network.output_shape[-1]} logits but data.json names "
             f"{len(class_names)} classes; one of the two files is from another run"
         )
-    return Predictor(class_names, size, fit, threshold, forward(network), temperature)
+    call = forward(network)
+    return Predictor(class_names, size, fit, threshold, call, temperature, network)
 
 
 def newest_run(folder: str | os.PathLike[str] = "runs") -> Path:

@@ -15,13 +15,13 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from cifarlab import __version__
-from cifarlab.cli import console, data, evaluate, info, predict, train
+from cifarlab.cli import console, data, evaluate, info, predict, robustness, train
 from cifarlab.errors import CifarlabError
 
 # The order of a first visit; `cifarlab --help` keeps it.
 _ORDER = (
     *("explore", "train", "evaluate", "report", "compare", "predict", "export", "serve"),
-    *("audit", "ladder", "recipes", "models", "data", "doctor"),
+    *("audit", "robustness", "ladder", "recipes", "models", "data", "doctor"),
 )
 
 
@@ -46,7 +46,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _group in (data, train, evaluate, predict, info):
+for _group in (data, train, evaluate, robustness, predict, info):
     _group.register(app)
 
 

@@ -36,7 +36,7 @@ Top = Annotated[int, typer.Option(min=1, metavar="K", help="How many classes to 
 Csv = Annotated[Path | None, typer.Option(metavar="FILE", help="Write all probabilities as CSV.")]
 Explain = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Draw each picture, as it is and as the model saw it."),
+    typer.Option(metavar="DIR", help="Draw each picture, and where its class was seen."),
 ]
 SortInto = Annotated[
     Path | None,
@@ -147,17 +147,20 @@ def write_csv(path: Path, predictions: Sequence[Prediction]) -> None:
 
 
 def draw_into(folder: Path, prediction: Prediction, predictor: Predictor, top: int) -> Path:
-    """Draw the picture, the picture as the model saw it and the bars; return the PNG's path."""
+    """Draw the picture, what speaks for its class, and the bars; return the PNG's path."""
     from cifarlab.data.decode import decode_image
-    from cifarlab.plots import probability_bars, save_png
+    from cifarlab.explain import explain
+    from cifarlab.panels import explanation
+    from cifarlab.plots import save_png
 
     source = Path(prediction.file or "")
     image = decode_image(source)
+    view = predictor.model_view(image)
+    best = predictor.class_names.index(str(prediction.label))
+    found = explain(view, predictor.logits, predictor.network, best)
     step = max(1, max(image.shape) // 512)  # a photograph has more pixels than the drawing shows
-    names, probabilities = zip(*prediction.top(top), strict=True)
-    figure = probability_bars(
-        image[::step, ::step], predictor.model_view(image), names, probabilities
-    )
+    bars = dict(prediction.top(top))
+    figure = explanation(image[::step, ::step], view, found.activation, found.occlusion, bars)
     path = free_path(folder, f"{source.stem}.png")
     save_png(figure, path)
     return path

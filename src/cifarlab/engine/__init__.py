@@ -18,6 +18,7 @@ __all__ = [
     "Loop",
     "Program",
     "Progress",
+    "feature_gradients",
     "forward",
     "in_layers",
     "layers_compute_in",
@@ -62,6 +63,32 @@ def forward(model: Any, network: Any | None = None) -> Callable[[np.ndarray], np
     from cifarlab.engine import tensorflow
 
     return tensorflow.forward(model)
+
+
+def feature_gradients(
+    model: Any, layer: str, images: np.ndarray, classes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What a layer finds in images, and how each place of that counts for a class.
+
+    Args:
+        model: a functional Keras model, used in inference mode.
+        layer: name of a layer that everything after it depends on alone.
+        images: uint8 or float32 (N, S, S, 3), pixels in [0, 255]; one batch.
+        classes: int (N,), whose logit of each image is differentiated.
+
+    Returns:
+        The layer's outputs and the gradients of the logits with respect to them, both float32 of
+        the outputs' shape.
+    """
+    between = model.get_layer(layer).output
+    body, head = keras.Model(model.inputs, between), keras.Model(between, model.outputs[0])
+    if keras.backend.backend() == "jax":
+        from cifarlab.engine import jax
+
+        return jax.feature_gradients(body, head, images, classes)
+    from cifarlab.engine import tensorflow
+
+    return tensorflow.feature_gradients(body, head, images, classes)
 
 
 def predict_logits(

@@ -133,3 +133,16 @@ def forward(model: Any, network: Any) -> Callable[[np.ndarray], np.ndarray]:
         return np.asarray(compiled(trainable, other, images))
 
     return call
+
+
+def feature_gradients(
+    body: Any, head: Any, images: np.ndarray, classes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features of `body` and the gradients of the chosen logits of `head` there; see the engine."""
+    features = body(jnp.asarray(images, "float32"), training=False)
+
+    def chosen(features: Any) -> Any:
+        logits = head(features, training=False)
+        return jnp.take_along_axis(logits, jnp.asarray(classes)[:, None], axis=1).sum()
+
+    return np.asarray(features), np.asarray(jax.grad(chosen)(features))

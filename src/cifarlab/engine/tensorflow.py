@@ -97,3 +97,15 @@ def forward(model: Any) -> Callable[[np.ndarray], np.ndarray]:
         lambda x: model(x, training=False), autograph=False, input_signature=[spec]
     )
     return lambda images: compiled(tf.cast(tf.constant(images), tf.float32)).numpy()
+
+
+def feature_gradients(
+    body: Any, head: Any, images: np.ndarray, classes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features of `body` and the gradients of the chosen logits of `head` there; see the engine."""
+    features = body(tf.cast(tf.constant(images), tf.float32), training=False)
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        logits = head(features, training=False)
+        chosen = tf.reduce_sum(tf.gather(logits, classes, axis=1, batch_dims=1))
+    return features.numpy(), tape.gradient(chosen, features).numpy()

@@ -1,0 +1,108 @@
+"""Figures of several panels, in the style of `cifarlab.plots`: robustness, explanations.
+
+Arrays in, a ``matplotlib.figure.Figure`` out; nothing is computed here but what is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
+from numpy.typing import NDArray
+
+from cifarlab.plots import DASHES, FAINT, INK, SERIES, STYLE, TRAIN, draw_image
+
+HEAT = LinearSegmentedColormap.from_list("clear to orange", ["#f0e44200", "#f0a02fb0", "#d55e00e6"])
+SIGNED = LinearSegmentedColormap.from_list(
+    "blue to clear to orange", ["#0072b2e6", "#ffffff00", "#d55e00e6"]
+)
+
+
+@rc_context(STYLE)
+def robustness_curves(
+    accuracies: Mapping[str, Mapping[str, Sequence[float]]],
+    severities: Sequence[int],
+    clean: float,
+) -> Figure:
+    """Accuracy over severity, a panel a kind of corruption and a line a corruption.
+
+    Args:
+        accuracies: kind to corruption to (K,) accuracies in [0, 1].
+        severities: (K,) where they were measured.
+        clean: accuracy without corruption, a dotted line in each panel.
+    """
+    figure = Figure(figsize=(2.9 * len(accuracies) + 0.6, 4.2))
+    panels = figure.subplots(1, len(accuracies), sharey=True, squeeze=False)[0]
+    for axes, (kind, lines) in zip(panels, accuracies.items(), strict=True):
+        axes.axhline(clean, color=INK, linestyle=":", linewidth=1.2, label="clean")
+        for i, (name, values) in enumerate(lines.items()):
+            look = {"color": SERIES[i % len(SERIES)], "linestyle": DASHES[i % len(DASHES)]}
+            axes.plot(severities, values, marker="o", label=name.replace("_", " "), **look)
+        axes.set(title=kind, xlabel="severity", xticks=list(severities), ylim=(0, 1))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
+        axes.grid(axis="y", color=FAINT, linewidth=0.5)
+        # Below the panel: a legend inside would lie on the lines of a model that falls far.
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=8)
+    panels[0].set_ylabel("accuracy")
+    return figure
+
+
+@rc_context(STYLE)
+def explanation(
+    image: NDArray[np.uint8],
+    model_image: NDArray[np.uint8],
+    activation: NDArray[np.float32] | None,
+    occlusion: NDArray[np.float32],
+    probabilities: Mapping[str, float],
+) -> Figure:
+    """A picture, as the model saw it, where its first class is seen, and the probable classes.
+
+    Args:
+        image: uint8 (H, W, 3) of any size.
+        model_image: uint8 (S, S, 3), fitted to the model's input.
+        activation: (S, S) in [0, 1], class-activation map; its panel is left out where None.
+        occlusion: (S, S) in [-1, 1], probability lost by covering; see `explain.occlusion_map`.
+        probabilities: class to probability in [0, 1], the most probable first.
+    """
+    best = next(iter(probabilities))
+    pictures = 3 if activation is None else 4
+    figure = Figure(figsize=(2.6 * pictures + 3.4, 3.2))
+    *panels, bars = figure.subplots(1, pictures + 1, width_ratios=[1] * pictures + [1.4])
+    draw_image(panels[0], image, "the picture")
+    draw_image(panels[1], model_image, "as the model saw it")
+    if activation is not None:
+        _draw_over(panels[2], model_image, f"features that say {best}")
+        panels[2].imshow(activation, cmap=HEAT, vmin=0, vmax=1, interpolation="bilinear")
+    most = float(np.abs(occlusion).max())
+    strongest = float(occlusion.flat[np.abs(occlusion).argmax()])
+    verb = "costs" if strongest >= 0 else "adds"
+    title = f"covered: {verb} up to {100 * most:.0f} points"
+    _draw_over(panels[-1], model_image, title)
+    limit = max(most, 1e-6)
+    panels[-1].imshow(occlusion, cmap=SIGNED, vmin=-limit, vmax=limit, interpolation="bilinear")
+    panels[-1].set_xlabel(f"orange speaks for {best}, blue against", fontsize=8)
+    _draw_bars(bars, probabilities)
+    return figure
+
+
+def _draw_over(axes: Axes, image: NDArray[np.uint8], title: str) -> None:
+    """The image in pale grey, for a map in colours to lie on."""
+    grey = image.mean(axis=-1, keepdims=True).repeat(3, axis=-1)
+    draw_image(axes, (255 - 0.75 * (255 - grey)).astype(np.uint8), title)
+
+
+def _draw_bars(axes: Axes, probabilities: Mapping[str, float]) -> None:
+    names, values = list(probabilities), list(probabilities.values())
+    places, colours = np.arange(len(names)), [TRAIN] + [FAINT] * (len(names) - 1)
+    drawn = axes.barh(places, values, color=colours, height=0.7)
+    axes.bar_label(drawn, [f"{100 * p:.1f} %" for p in values], padding=4)
+    axes.set_yticks(places, names)
+    axes.set_xlim(0, 1.25)  # room for the label of a full bar
+    axes.xaxis.set_major_locator(NullLocator())
+    axes.spines["bottom"].set_visible(False)
+    axes.invert_yaxis()

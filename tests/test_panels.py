@@ -1,0 +1,64 @@
+"""Figures of several panels show what they are given."""
+
+import io
+
+import numpy as np
+import pytest
+
+from cifarlab import panels, plots
+
+NAMES = ("a $b_{$", "cat", "dog")  # `$` must not be read as mathematics
+PIXELS = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+HEAT = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
+
+
+def words(figure) -> str:
+    buffer = io.BytesIO()
+    plots.save_figure(figure, buffer, format="svg")
+    return buffer.getvalue().decode()
+
+
+def test_robustness_has_a_panel_a_kind_and_a_line_a_corruption() -> None:
+    accuracies = {"noise": {"shot_noise": [0.8, 0.3]}, "blur": {"a $x_{$": [0.9, 0.7], "b": [1, 0]}}
+    figure = panels.robustness_curves(accuracies, (1, 5), clean=0.93)
+    noise, blur = figure.axes
+    assert (noise.get_title(), blur.get_title()) == ("noise", "blur")
+    clean, shot = noise.lines
+    assert clean.get_ydata()[0] == 0.93
+    assert (clean.get_label(), shot.get_label()) == ("clean", "shot noise")
+    assert shot.get_xydata().tolist() == [[1, 0.8], [5, 0.3]]
+    assert [line.get_label() for line in blur.lines] == ["clean", "a $x {$", "b"]
+    looks = {(line.get_color(), line.get_linestyle()) for line in blur.lines}
+    assert len(looks) == 3
+    assert "shot noise" in words(figure)
+
+
+def explained(activation=HEAT, occlusion=HEAT / 4):
+    probabilities = dict(zip(NAMES, (0.9, 0.1, 0.0), strict=True))
+    return panels.explanation(PIXELS.repeat(20, 0), PIXELS, activation, occlusion, probabilities)
+
+
+def test_an_explanation_shows_pictures_maps_and_every_probability() -> None:
+    figure = explained()
+    picture, seen, features, covered, bars = figure.axes
+    assert picture.images[0].get_array().shape == (160, 8, 3)
+    np.testing.assert_array_equal(seen.images[0].get_array(), PIXELS)
+    for axes, heat in ((features, HEAT), (covered, HEAT / 4)):
+        under, over = (image.get_array() for image in axes.images)
+        assert np.ptp(np.asarray(under), axis=-1).max() == 0  # grey, so that colours are the map's
+        np.testing.assert_array_equal(over, heat)
+    assert covered.images[1].get_clim() == (-0.25, 0.25)  # no effect is the middle: clear
+    assert [bar.get_width() for bar in bars.patches] == [0.9, 0.1, 0]
+    text = words(figure)
+    assert "features that say a $b_{$" in text
+    assert "costs up to 25 points" in text
+    assert "90.0 %" in text
+
+
+def test_an_explanation_without_feature_maps_leaves_their_panel_out() -> None:
+    assert len(explained(activation=None).axes) == 4
+
+
+@pytest.mark.parametrize(("occlusion", "said"), [(-HEAT / 2, "adds up to 50"), (0 * HEAT, "to 0")])
+def test_the_title_tells_the_largest_effect(occlusion, said) -> None:
+    assert said in words(explained(occlusion=occlusion))
