@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cifarlab.audit.alignment import thumbnails
 from cifarlab.audit.duplicates import find_duplicates
 from cifarlab.audit.findings import SHEETS, Catalogue, Finding, draw_sheets, write_csv
 from cifarlab.audit.labels import confident_suspects, cross_validated_probabilities
@@ -45,6 +46,10 @@ class Audit:
         test_look: what this audit saw of the run's own test split, None if nothing.
         seconds: wall time of each part.
         files: written.
+
+    Example:
+        >>> Audit({"train": 2}, (), {"leak": 0}, (), None, {}, None, {}).to_json()["counts"]
+        {'leak': 0}
     """
 
     images: dict[str, int]
@@ -96,25 +101,21 @@ def audit(
         UsageError: `folds` is below 2 or above the number of images.
 
     Example:
-        >>> from cifarlab.train import train
-        >>> run = train("digits", "debug", epochs=1, out=tmp_path / "run")
-        >>> found = audit(run)
-        >>> found.images, found.balance["train"]["imbalanced"]
-        ({'train': 1438, 'test': 359}, False)
+        >>> import cifarlab
+        >>> digits = cifarlab.load_dataset("digits", image_size=16)
+        >>> few = digits.train.select(range(60))
+        >>> data = Dataset(name="few", source="", class_names=digits.class_names, train=few)
+        >>> run = cifarlab.train(data, "debug", epochs=1, out=tmp_path / "run")
+        >>> found = audit(run, data=data)
+        >>> found.images, found.counts["exact"], found.balance["train"]["imbalanced"]
+        ({'train': 60}, 0, False)
     """
     run = run if isinstance(run, Run) else Run(run)
     clock = _Clock()
     seen = _look(run, data, folds)
     clock.stop("features")
-    pairs = find_duplicates(
-        np.concatenate([split.images for split in seen.splits.values()]),
-        np.concatenate([seen.features[name] for name in seen.splits]),
-        np.concatenate(
-            [seen.labels.get(n, np.full(len(split), -1)) for n, split in seen.splits.items()]
-        ),
-    )
+    findings = _copies(seen)
     clock.stop("duplicates")
-    findings = seen.catalogue.copies(pairs)
     findings += _suspects(seen, folds)
     clock.stop("labels")
     findings += _outliers(seen)
@@ -126,10 +127,7 @@ def audit(
         counts=_counts(findings),
         leaked=tuple(leaked),
         accuracy=_accuracy(seen, leaked),
-        balance={
-            name: imbalance(labels, seen.dataset.class_names)
-            for name, labels in seen.labels.items()
-        },
+        balance={n: imbalance(y, seen.dataset.class_names) for n, y in seen.labels.items()},
         test_look=LOOK if seen.own and "test" in seen.splits else None,
         seconds=clock.seconds,
     )
@@ -196,6 +194,15 @@ def _count_look(run: Run) -> None:
     run.update_result(test_looks=result["test_looks"] + 1, test_look_notes=notes)
 
 
+def _copies(seen: _Seen) -> list[Finding]:
+    """Pairs of copies among the images of all splits; labels that stay closed are -1."""
+    images = [split.images for split in seen.splits.values()]
+    features = [seen.features[name] for name in seen.splits]
+    labels = [seen.labels.get(n, np.full(len(split), -1)) for n, split in seen.splits.items()]
+    pairs = find_duplicates(*map(np.concatenate, (images, features, labels)))
+    return seen.catalogue.copies(pairs)
+
+
 def _suspects(seen: _Seen, folds: int) -> list[Finding]:
     """Labels that are probably wrong. The model was fitted to train's labels, so there a linear
     classifier of its features is cross-validated; elsewhere its own probabilities serve."""
@@ -203,7 +210,7 @@ def _suspects(seen: _Seen, folds: int) -> list[Finding]:
     for name, labels in seen.labels.items():
         if name == "train":
             classes = seen.dataset.num_classes
-            p = cross_validated_probabilities(seen.features[name], labels, classes, folds)
+            p = cross_validated_probabilities(_views(seen), labels, classes, folds)
         else:
             p = softmax(seen.logits[name])
         suspects = confident_suspects(p, labels)
@@ -211,6 +218,14 @@ def _suspects(seen: _Seen, folds: int) -> list[Finding]:
             "label", name, suspects.index, suspects.margin, suspects.suggested
         )
     return found
+
+
+def _views(seen: _Seen) -> list[np.ndarray]:
+    """Train's features, and those beside the thumbnails of its images, which help where the model
+    is poor; each part of mean square 1."""
+    parts = (seen.features["train"], thumbnails(seen.splits["train"].images))
+    even = [part / max(float(np.sqrt(np.mean(part**2))), 1e-6) for part in parts]
+    return [even[0], np.concatenate(even, axis=1)]
 
 
 def _outliers(seen: _Seen) -> list[Finding]:

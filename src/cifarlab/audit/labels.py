@@ -8,6 +8,7 @@ model is never sure is not suspected as a whole.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from cifarlab.data.holdout import random_keys
 from cifarlab.errors import DataError, UsageError
 
-PENALTY = 1e-3  # ridge, as a share of the mean squared feature
+PENALTIES = (1e-3, 1e-2, 1e-1)  # of the ridge, as shares of the mean squared feature
 _TEMPERATURES = np.geomspace(0.02, 1.0, 30)  # of one-hot regression's scores, which lie in [0, 1]
 
 
@@ -71,16 +72,16 @@ def confident_suspects(probabilities: NDArray[np.floating], labels: NDArray[np.i
 
 
 def cross_validated_probabilities(
-    features: NDArray[np.floating], labels: NDArray[np.int64], num_classes: int, folds: int
+    views: Sequence[NDArray[np.floating]], labels: NDArray[np.int64], num_classes: int, folds: int
 ) -> NDArray[np.float64]:
     """Probabilities (N, C) of each row by a linear classifier that was fitted to the other folds.
 
     Ridge regression onto one-hot labels in closed form: one product of the features with themselves
-    a fold. A temperature, one for all, makes its scores probabilities; it is the one of the lowest
-    log loss on the held-out rows.
+    a fold. A temperature, one for all, makes its scores probabilities. View, penalty and
+    temperature are those of the lowest log loss on the held-out rows.
 
     Args:
-        features: (N, D).
+        views: features, (N, D) each, of which the best are taken.
         labels: int (N,).
         folds: 2 or more; rows are dealt to them at random within each class, the same each time.
 
@@ -89,25 +90,37 @@ def cross_validated_probabilities(
 
     Example:
         >>> x = np.repeat([[0.0, 1.0], [1.0, 0.0]], 10, axis=0)
-        >>> p = cross_validated_probabilities(x, np.repeat([0, 1], 10), 2, folds=5)
+        >>> p = cross_validated_probabilities([x], np.repeat([0, 1], 10), 2, folds=5)
         >>> bool(p[0, 0] > 0.9), bool(p[-1, 1] > 0.9)
         (True, True)
     """
     if not 2 <= folds <= len(labels):
         raise UsageError(f"folds must be 2 to the {len(labels)} images. Received: {folds}")
-    x = np.asarray(features, np.float64)
-    x = np.column_stack([x - x.mean(axis=0), np.ones(len(x))])
-    y = np.eye(num_classes)[labels]
     fold = deal(labels, folds)
-    parts = [(x[fold == k], y[fold == k]) for k in range(folds)]
+    tried = [
+        _probabilities(scores, labels)
+        for view in views
+        for scores in _held_out_scores(view, np.eye(num_classes)[labels], fold)
+    ]
+    return min(tried, key=lambda each: each[0])[1]
+
+
+def _held_out_scores(
+    view: NDArray[np.floating], targets: NDArray[np.float64], fold: NDArray[np.int64]
+) -> Iterator[NDArray[np.float64]]:
+    """Scores (N, C) of each row by a regression on the rows of other folds, for each penalty."""
+    x = np.asarray(view, np.float64)
+    x = np.column_stack([x - x.mean(axis=0), np.ones(len(x))])
+    parts = [(x[fold == k], targets[fold == k]) for k in range(fold.max() + 1)]
     grams = [(a.T @ a, a.T @ b) for a, b in parts]
-    gram, moments = (sum(each) for each in zip(*grams, strict=True))
-    penalty = np.eye(x.shape[1]) * max(PENALTY * np.trace(gram) / x.shape[1], 1e-12)
-    scores = np.empty_like(y)
-    for k, (own_gram, own_moments) in enumerate(grams):
-        weights = np.linalg.solve(gram - own_gram + penalty, moments - own_moments)
-        scores[fold == k] = parts[k][0] @ weights
-    return _probabilities(scores, labels)
+    gram, moments = (np.sum(each, axis=0) for each in zip(*grams, strict=True))
+    for penalty in PENALTIES:
+        ridge = np.eye(len(gram)) * max(penalty * np.trace(gram) / len(gram), 1e-12)
+        scores = np.empty_like(targets)
+        for k, (own_gram, own_moments) in enumerate(grams):
+            weights = np.linalg.solve(gram - own_gram + ridge, moments - own_moments)
+            scores[fold == k] = parts[k][0] @ weights
+        yield scores
 
 
 def deal(labels: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
@@ -123,8 +136,10 @@ def deal(labels: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
     return fold
 
 
-def _probabilities(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Softmax of scores (N, C) at the temperature of the lowest log loss."""
+def _probabilities(
+    scores: NDArray[np.float64], labels: NDArray[np.int64]
+) -> tuple[float, NDArray[np.float64]]:
+    """The lowest log loss of scores (N, C) at any temperature, and their softmax at that."""
     shifted = scores - scores.max(axis=1, keepdims=True)
     given = shifted[np.arange(len(labels)), labels]
 
@@ -132,6 +147,6 @@ def _probabilities(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> ND
         log_sums = np.log(np.exp(shifted / temperature).sum(axis=1))
         return float(np.mean(log_sums - given / temperature))
 
-    best = min(_TEMPERATURES, key=loss)
+    lowest, best = min((loss(temperature), temperature) for temperature in _TEMPERATURES)
     exponential = np.exp(shifted / best)
-    return exponential / exponential.sum(axis=1, keepdims=True)
+    return lowest, exponential / exponential.sum(axis=1, keepdims=True)
