@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -320,3 +321,28 @@ def test_wrong_folds_are_refused_before_test_is_opened(own) -> None:
     with pytest.raises(UsageError, match="folds must be 2"):
         audit(run, data=data, folds=1)
     assert run.result["test_looks"] == 0
+
+
+def test_the_command_says_what_was_found(monkeypatch, tmp_path, capsys) -> None:
+    from cifarlab.cli import main
+
+    parts = {"recipe": {"name": "mine"}, "data": {}, "environment": {"backend": "tensorflow"}}
+    run = Run.create(tmp_path / "run", **parts, seed=0)
+    balance = {"train": imbalance(np.repeat([0, 1], [90, 9]), ("cat", "dog"))}
+    counts = dict.fromkeys(("leak", "duplicate", "exact", "conflicting", "label", "outlier"), 7)
+    figures = {"n": 8, "accuracy": 0.5, "accuracy_ci95": [0.25, 0.75]}
+    accuracies = {"all": figures, "without_leaked": figures}
+    made = Audit({"train": 99, "test": 9}, (), counts, (3,), accuracies, balance, LOOK, {}, ("a",))
+    asked = {}
+    monkeypatch.setattr(
+        sys.modules["cifarlab.audit"], "audit", lambda run, **how: asked.update(how) or made
+    )
+    with pytest.raises(SystemExit) as end:
+        main(["audit", str(run.path), "--folds", "3", "--data", "digits", "--json"])
+    output = capsys.readouterr()
+    assert end.value.code == 0
+    assert asked == {"data": "digits", "out": None, "folds": 3}
+    assert json.loads(output.out) == json.loads(json.dumps(made.to_json()))
+    assert "Test images with a copy elsewhere: 1" in output.err
+    assert "accuracy on test images without a copy: 50.00%" in output.err
+    assert "the largest class has 90 images; few: dog (9)" in output.err

@@ -107,8 +107,8 @@ def audit(
         >>> data = Dataset(name="few", source="", class_names=digits.class_names, train=few)
         >>> run = cifarlab.train(data, "debug", epochs=1, out=tmp_path / "run")
         >>> found = audit(run, data=data)
-        >>> found.images, found.counts["exact"], found.balance["train"]["imbalanced"]
-        ({'train': 60}, 0, False)
+        >>> found.images, found.counts["exact"]
+        ({'train': 60}, 0)
     """
     run = run if isinstance(run, Run) else Run(run)
     clock = _Clock()

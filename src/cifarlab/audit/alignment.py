@@ -89,7 +89,7 @@ def details(images: Images, fine: float, coarse: float, zoom: Zoom = WHOLE) -> F
 def _read(pixels: Floats, sigma: float, zoom: Zoom) -> Floats:
     """Grey images (N, S, S) blurred and read on the grid: float32 (N, 32, 32)."""
     down, across = (sampling(pixels.shape[1], GRID, sigma, share) for share in zoom)
-    return down @ pixels @ across.T
+    return np.matmul(np.matmul(down, pixels), across.T)
 
 
 def normalized(rows: Floats) -> Floats:
