@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what `_HOME` says, in the form that editors and type checkers read
+    from cifarlab.audit import Audit, audit
     from cifarlab.data import Dataset, Split, load_dataset, one_hot
     from cifarlab.errors import CifarlabError
     from cifarlab.evaluate import Evaluation, evaluate
@@ -34,6 +35,7 @@ if TYPE_CHECKING:  # what `_HOME` says, in the form that editors and type checke
 __version__ = "0.1.0"
 
 __all__ = [
+    "Audit",
     "CifarlabError",
     "Dataset",
     "Evaluation",
@@ -42,6 +44,7 @@ __all__ = [
     "Run",
     "Split",
     "__version__",
+    "audit",
     "class_activation_map",
     "create_model",
     "evaluate",
@@ -60,6 +63,7 @@ __all__ = [
 
 # name -> the module of this package that holds it
 _HOME = {
+    "Audit": "audit",
     "CifarlabError": "errors",
     "Dataset": "data",
     "Evaluation": "evaluate",
@@ -67,6 +71,7 @@ _HOME = {
     "Recipe": "recipes",
     "Run": "run",
     "Split": "data",
+    "audit": "audit",
     "class_activation_map": "explain",
     "create_model": "models",
     "evaluate": "evaluate",

@@ -16,9 +16,10 @@ from typing import Any, Literal
 import numpy as np
 
 from cifarlab import metrics
-from cifarlab.data import Dataset, Split, load_dataset
+from cifarlab.data import Dataset, Split
 from cifarlab.engine import forward, predict_logits
-from cifarlab.errors import DataError, RunError, UnknownNameError
+from cifarlab.errors import DataError, UnknownNameError
+from cifarlab.prepare import find_data
 from cifarlab.run import Run
 
 SPLITS = ("test", "val", "train")
@@ -205,7 +206,7 @@ def open_split(run: Run, split: str, data: Dataset | str | Path | None = None) -
     those of `evaluate`.
     """
     _require_one_of("split", split, SPLITS)
-    dataset = _find_data(run, data)
+    dataset = find_data(run, data)
     own = dataset.fingerprint == run.data["fingerprint"]
     if split == "test" and not dataset.has_test:
         raise DataError(f"{dataset.name} has no test split; take --split val")
@@ -248,28 +249,6 @@ def views(images: np.ndarray, tta: str) -> list[np.ndarray]:
         view = padded[:, 1 + dy : 1 + dy + side, 1 + dx : 1 + dx + side]
         result.append(view[:, :, ::-1] if flip else view)
     return result
-
-
-def _find_data(run: Run, data: Dataset | str | Path | None) -> Dataset:
-    """The dataset to measure on, with its class names in the model's order."""
-    known = run.data
-    if not isinstance(data, Dataset):
-        data_or_own = known["source"] if data is None else data
-        dataset = load_dataset(data_or_own, image_size=known["image_size"], fit=known["fit"])
-    else:
-        dataset = data
-    if data is None and dataset.fingerprint != known["fingerprint"]:
-        raise RunError(
-            f"the data at {known['source']} is not what {run.path} was trained on "
-            f"({dataset.fingerprint[:19]}… against {known['fingerprint'][:19]}…); "
-            "name the right one with --data"
-        )
-    if list(dataset.class_names) != known["class_names"]:
-        raise DataError(
-            f"{dataset.name} has the classes {', '.join(dataset.class_names)}; "
-            f"{run.path} knows {', '.join(known['class_names'])}"
-        )
-    return dataset
 
 
 def _open(dataset: Dataset, split: str, run: Run) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,9 @@
-"""What a training starts from: the data and the model described, then made, as a recipe says."""
+"""What a training starts from: the data and the model described, then made, as a recipe says;
+and the data of a finished run found again."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -9,12 +11,13 @@ import numpy as np
 
 from cifarlab import backend
 from cifarlab.augment import Augment
-from cifarlab.data import Dataset, Split, channel_statistics, one_hot
+from cifarlab.data import Dataset, Split, channel_statistics, load_dataset, one_hot
 from cifarlab.engine import Program, layers_compute_in
-from cifarlab.errors import DataError
+from cifarlab.errors import DataError, RunError
 from cifarlab.models import adapt, create_model
 from cifarlab.optim import make_loss
 from cifarlab.recipes import Recipe
+from cifarlab.run import Run
 
 # The validation split does not change with the seed, so that runs with several seeds can be
 # compared on it.
@@ -105,3 +108,33 @@ def make_model(
     if images is not None:
         adapt(model, images)
     return model
+
+
+def find_data(run: Run, data: Dataset | str | Path | None = None) -> Dataset:
+    """The dataset to measure a run on: its own, or another with the same classes.
+
+    Args:
+        data: a dataset or where one is; None for the one that the run was trained on.
+
+    Raises:
+        RunError: the run's own data is no longer what it was.
+        DataError: other classes.
+    """
+    known = run.data
+    if not isinstance(data, Dataset):
+        data_or_own = known["source"] if data is None else data
+        dataset = load_dataset(data_or_own, image_size=known["image_size"], fit=known["fit"])
+    else:
+        dataset = data
+    if data is None and dataset.fingerprint != known["fingerprint"]:
+        raise RunError(
+            f"the data at {known['source']} is not what {run.path} was trained on "
+            f"({dataset.fingerprint[:19]}… against {known['fingerprint'][:19]}…); "
+            "name the right one with --data"
+        )
+    if list(dataset.class_names) != known["class_names"]:
+        raise DataError(
+            f"{dataset.name} has the classes {', '.join(dataset.class_names)}; "
+            f"{run.path} knows {', '.join(known['class_names'])}"
+        )
+    return dataset

@@ -1,0 +1,168 @@
+"""Which score best tells images of none of the classes, for a run and sets of such images.
+
+    python benchmarks/unknowns.py runs/quick-1 --set cifar100=folder/of/images --out unknowns.json
+
+The known images are the run's validation images, which it was not trained on; test stays closed.
+The scores are those of `cifarlab.unknowns`, fitted to training images; the threshold of each keeps
+95 % of one half of validation, and is applied to the other half and to the unknown images.
+
+Sets that need no download: scikit-learn's digits; `textures`, made here; and `jigsaw`, validation
+images cut into sixteen pieces that are shuffled: the colours and edges of the classes, but no
+object. A set of your own is a folder of images, NAME=FOLDER.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cifarlab import backend, unknowns
+from cifarlab.data import load_dataset
+from cifarlab.data.decode import decode_image, fit_image
+from cifarlab.data.holdout import random_keys
+from cifarlab.errors import CifarlabError, UsageError
+from cifarlab.files import write_json
+from cifarlab.predict import find_images
+from cifarlab.run import Run
+
+PIECES = 4  # of a jigsaw, along a side
+
+
+def textures(count: int, side: int, seed: int = 0) -> np.ndarray:
+    """Images of no object, uint8 (N, S, S, 3): a third each stripes, checks and coloured noise.
+
+    Stripes are sines of random direction, with 2 to 8 periods a side; checks are the sign of two
+    such at right angles; noise has a power spectrum of 1 / f**2, as photographs have. Each goes
+    from one random colour to another.
+    """
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[0:side, 0:side] / side
+    images = []
+    for i in range(count):
+        angle, periods, phase = random.uniform([0, 2, 0], [np.pi, 8, 2 * np.pi])
+        along, across = (
+            np.sin(2 * np.pi * periods * (x * np.cos(a) + y * np.sin(a)) + phase)
+            for a in (angle, angle + np.pi / 2)
+        )
+        field = (along, np.sign(along * across), _noise(random, side))[i % 3]
+        share = (field - field.min()) / np.ptp(field)
+        first, second = random.uniform(0, 255, (2, 3))
+        images.append(first + share[:, :, None] * (second - first))
+    return np.stack(images).round().astype(np.uint8)
+
+
+def _noise(random: np.random.Generator, side: int) -> np.ndarray:
+    rows, columns = np.fft.fftfreq(side), np.fft.rfftfreq(side)
+    frequency = np.hypot(rows[:, None], columns)
+    frequency[0, 0] = np.inf
+    return np.fft.irfft2(np.fft.rfft2(random.normal(size=(side, side))) / frequency, s=(side, side))
+
+
+def jigsaw(images: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Images (N, S, S, 3) cut into `PIECES` by `PIECES` pieces, shuffled in each image."""
+    random, (n, side) = np.random.default_rng(seed), images.shape[:2]
+    piece = side // PIECES
+    whole = images[:, : piece * PIECES, : piece * PIECES]
+    parts = whole.reshape(n, PIECES, piece, PIECES, piece, 3).swapaxes(2, 3)
+    parts = parts.reshape(n, PIECES**2, piece, piece, 3)
+    parts = np.stack([part[random.permutation(PIECES**2)] for part in parts])
+    grid = parts.reshape(n, PIECES, PIECES, piece, piece, 3).swapaxes(2, 3)
+    return grid.reshape(n, piece * PIECES, piece * PIECES, 3)
+
+
+def from_folder(folder: Path, side: int, fit: str) -> np.ndarray:
+    """The images under a folder as the model sees them, uint8 (N, S, S, 3)."""
+    return np.stack([fit_image(decode_image(path), side, fit) for path in find_images([folder])])
+
+
+def compare(run: Run, sets: dict[str, Path], fitted: int, count: int) -> dict[str, Any]:
+    """AUROC, and the share of unknown images that a threshold lets pass, by score and set."""
+    backend.load(run.environment["backend"])
+    from cifarlab.engine import forward, predict_logits
+    from cifarlab.models.features import with_features
+    from cifarlab.prepare import find_data
+
+    call = forward(with_features(run.load_model()))
+    data = find_data(run)
+    training, validation = data.carve(run.data["validation_fraction"], run.data["split_seed"])
+    chosen = np.argsort(random_keys(len(training), seed=0))[:fitted]
+    side = data.image_size
+    shuffled = jigsaw(validation.images[:count])
+    unknown = {
+        "digits": load_dataset("digits", image_size=side).train.images[:count],
+        "textures": textures(count, side),
+        **({"jigsaw": shuffled} if shuffled.shape[1] == side else {}),
+        **{name: from_folder(folder, side, data.fit)[:count] for name, folder in sets.items()},
+    }
+
+    def seen(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        both = predict_logits(call, images, batch_size=250)
+        return both[:, : -data.num_classes], both[:, -data.num_classes :]
+
+    scores = unknowns.fit_scores(*seen(training.images[chosen]), training.labels[chosen])
+    known, strange = seen(validation.images), {n: seen(images) for n, images in unknown.items()}
+    return {
+        "run": run.name,
+        "known": len(validation),
+        "fitted": len(chosen),
+        "unknown": {name: len(images) for name, images in unknown.items()},
+        "scores": {name: _measure(score, known, strange) for name, score in scores.items()},
+    }
+
+
+def _measure(score: unknowns.Score, known: tuple, strange: dict[str, tuple]) -> dict[str, Any]:
+    inside = score(*known)
+    bar, others = unknowns.threshold(inside[::2]), inside[1::2]
+    found: dict[str, Any] = {"known_kept": float((others >= bar).mean())}
+    for name, images in strange.items():
+        outside = score(*images)
+        passed = float((outside >= bar).mean())
+        found[name] = {"auroc": unknowns.auroc(inside, outside), "passed": passed}
+    return found
+
+
+def show(found: dict[str, Any]) -> None:
+    """A row a score: AUROC and, in brackets, the share of unknown images taken for known."""
+    sets = list(found["unknown"])
+    print(f"\n{found['run']}: {found['known']} known, fitted to {found['fitted']} images")
+    print(
+        f"{'score':12}  {'kept':>6}"
+        + "".join(f"{n + ' ' + str(found['unknown'][n]):>20}" for n in sets)
+    )
+    for name, row in found["scores"].items():
+        cells = (f"{row[n]['auroc']:.4f} ({row[n]['passed']:6.1%})" for n in sets)
+        print(f"{name:12}  {row['known_kept']:6.1%}" + "".join(f"{cell:>20}" for cell in cells))
+
+
+def main(words: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=FOLDER", dest="sets")
+    parser.add_argument("--fit", type=int, default=10_000, help="training images to fit to")
+    parser.add_argument("--count", type=int, default=1000, help="images of each set at most")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the figures as JSON")
+    options = parser.parse_args(words)
+    try:
+        sets = {}
+        for word in options.sets:
+            name, equals, folder = word.partition("=")
+            if not equals:
+                raise UsageError(f"--set needs NAME=FOLDER. Received: {word}")
+            sets[name] = Path(folder)
+        results = []
+        for path in options.runs:
+            results.append(compare(Run(path), sets, options.fit, options.count))
+            show(results[-1])
+        if options.out:
+            write_json(options.out, results)
+    except CifarlabError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()
