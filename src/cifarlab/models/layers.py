@@ -111,7 +111,7 @@ class PatchWhitening(layers.Conv2D):
 
 
 # Up to this side the gradient of a kernel is faster as a convolution over the batch.
-SMALL_MAP = 5
+SMALL_MAP = 7
 
 
 @keras.saving.register_keras_serializable("cifarlab")
