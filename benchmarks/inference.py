@@ -49,12 +49,12 @@ class Way:
     Attributes:
         answer: (uint8 (N, S, S, 3), images a call) -> (N, C).
         batch_sizes: to choose from.
-        probabilities: the answers are probabilities, not logits.
+        temperature: of its probabilities; None where it gives logits.
     """
 
     answer: Callable[[np.ndarray, int], np.ndarray]
     batch_sizes: tuple[int, ...] = BATCH_SIZES
-    probabilities: bool = False
+    temperature: float | None = None
 
 
 def main(words: list[str] | None = None) -> None:
@@ -164,7 +164,7 @@ def make_ways(run: Run, onnx: Path | None) -> tuple[dict[str, Way], dict[str, st
         "model(x)": Way(call),
         "engine.forward": Way(lambda images, size: predict_logits(compiled, images, size)),
         # It chooses the size of its batches itself.
-        "load_predictor": Way(predictions, batch_sizes=(1,), probabilities=True),
+        "load_predictor": Way(predictions, batch_sizes=(1,), temperature=predictor.temperature),
     }
     found = onnx_way(model, onnx)
     if isinstance(found, str):
@@ -214,13 +214,13 @@ def compare(ways: dict[str, Way], images: np.ndarray) -> dict[str, dict[str, Any
     logits = ways[REFERENCE].answer(images, size)
     found = {}
     for name, way in ways.items():
-        expected = softmax(logits) if way.probabilities else logits
+        expected = softmax(logits / way.temperature) if way.temperature else logits
         answer = way.answer(images, size)
         if answer.shape != expected.shape:
             raise UsageError(f"{name} gives answers of shape {answer.shape}, not {expected.shape}")
         difference = float(np.abs(answer - expected).max())
         most = max(1.0, float(np.abs(logits).max()))
-        kind = "probabilities" if way.probabilities else "logits"
+        kind = "probabilities" if way.temperature else "logits"
         # Not `>`: a difference that is not a number agrees with nothing.
         agrees = difference <= TOLERANCE * most
         found[name] = {"difference": difference, "of": kind, "agrees": agrees}

@@ -214,19 +214,19 @@ def test_a_dataset_smaller_than_a_batch_trains(tmp_path: Path) -> None:
 def test_recipes_too_large_to_train_here_train_in_miniature(
     name: str, tmp_path: Path, tiny_folder: Path
 ) -> None:
-    """A few channels, images of 8 pixels brought to 16, two epochs: only sizes differ."""
+    """A few channels, images of 16 pixels, two epochs: only sizes differ."""
     recipe = get_recipe(name)
     small = replace(
         recipe,
         model_options={**recipe.model_options, "widths": (4, 6, 8)},
         augmentation=replace(recipe.augmentation, cutout=min(recipe.augmentation.cutout, 2)),
-        image_size=8,
+        image_size=16,
         sizes=(12, 16),
         validation=0.2,
         batch_size=16,
         epochs=2,
     )
-    run = train(load_dataset(tiny_folder, image_size=8), small, out=tmp_path / "run")
+    run = train(load_dataset(tiny_folder, image_size=16), small, out=tmp_path / "run")
     assert [row["epoch"] for row in run.history] == [1, 2]
     assert all(np.isfinite(row["val_loss"]) for row in run.history)
     evaluation = evaluate(run)
