@@ -35,6 +35,25 @@ quick = Recipe(
     final_rate=0.0,
 )
 
+# One look at each image, as a thumbnail.
+sprint = replace(
+    quick,
+    name="sprint",
+    summary="More than 70 % in one epoch of seconds: thumbnails of 16 pixels",
+    image_size=16,
+    sizes=(),
+    augmentation=Augmentation(flip=True, alternate=True),
+    model_options={
+        "widths": (32, 96, 128),
+        "activation": "silu",
+        "whiten_bias": False,
+        "norm_momentum": 0.6,
+    },
+    epochs=1,
+    batch_size=250,
+    learning_rate=0.12,
+)
+
 # Whole images to the border and two pixels beyond, at their full size in the end.
 fast94 = replace(
     quick,
