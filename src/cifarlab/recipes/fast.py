@@ -44,7 +44,7 @@ sprint = replace(
     sizes=(),
     augmentation=Augmentation(flip=True, alternate=True),
     model_options={
-        "widths": (32, 96, 128),
+        "widths": (24, 64, 96),
         "activation": "silu",
         "whiten_bias": False,
         "norm_momentum": 0.6,
