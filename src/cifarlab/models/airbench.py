@@ -57,7 +57,7 @@ def airbench_cnn(
     mean: tuple[float, ...],
     std: tuple[float, ...],
     widths: tuple[int, ...] = (64, 256, 256),
-    depth: int | tuple[int, ...] = 2,
+    depth: Literal[2, 3] = 2,
     activation: Literal["relu", "silu"] = "silu",
     whiten_bias: bool = True,
     norm_momentum: float = 0.6,
@@ -66,7 +66,7 @@ def airbench_cnn(
 
     Args:
         widths: channels of each block; each block halves the side.
-        depth: convolutions a block, 2 or 3, for all or one by one; 3 adds the residual connection.
+        depth: convolutions a block; 3 adds the residual connection.
         activation: after each normalisation.
         whiten_bias: train a bias of the whitening. Without it no gradient has to reach the first
             activation, the largest there is.
@@ -74,17 +74,16 @@ def airbench_cnn(
             so those of the last few thousand images count: 0.6 for batches of 2,000 (airbench94),
             more for smaller ones.
     """
-    depths = depth if isinstance(depth, tuple) else (depth,) * len(widths)
-    if not set(depths) <= {2, 3} or len(depths) != len(widths):
-        raise ValueError(f"depth must be 2 or 3, or {len(widths)} of those. Received: {depth!r}")
+    if depth not in (2, 3):
+        raise ValueError(f"depth must be 2 or 3. Received: {depth!r}")
     if activation not in ("relu", "silu"):
         raise ValueError(f"activation must be relu or silu. Received: {activation!r}")
     inputs, x = pixels(image_size, mean, std)  # (N, 32, 32, 3)
     x = PatchWhitening(use_bias=whiten_bias, name="whiten")(x)  # (N, 31, 31, 24)
     x = layers.Activation(activation, name=f"whiten_{activation}")(x)
-    for i, (width, count) in enumerate(zip(widths, depths, strict=True), start=1):
+    for i, width in enumerate(widths, start=1):
         # (N, 15 | 7 | 3, …, width)
-        x = block(x, width, count, activation, norm_momentum, f"block{i}")
+        x = block(x, width, depth, activation, norm_momentum, f"block{i}")
     x = layers.GlobalMaxPooling2D(name="pool")(x)  # (N, widths[-1])
     one = keras.initializers.RandomUniform(-(3**0.5), 3**0.5)  # of unit deviation
     x = layers.Dense(num_classes, use_bias=False, kernel_initializer=one, name="head")(x)
