@@ -6,7 +6,7 @@ import importlib.util
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ def train(
     if not isinstance(data, Dataset):
         data = load_dataset(data, image_size=recipe.image_size)
     described = describe_data(data, recipe)
-    make_model(recipe, describe_model(recipe, data, described["preprocessing"]))  # or no folder
+    start = _make(recipe, data, described, seed)  # what cannot be made leaves no folder
     run = Run.create(
         out,
         recipe=recipe.to_json(),
@@ -91,7 +91,7 @@ def train(
         seed=seed,
         tensorboard=tensorboard,
     )
-    return _fit(run, data, callbacks, display)
+    return _fit(run, data, start, callbacks, display)
 
 
 def resume(
@@ -126,32 +126,51 @@ def resume(
         _require_same(run, f"version of {package}", *versions)
     if run.result["completed"]:
         return run
-    return _fit(run, data, callbacks, display)
+    return _fit(run, data, _make(recipe, data, run.data, run.result["seed"]), callbacks, display)
+
+
+@dataclass(frozen=True, eq=False)
+class _Start:
+    """The images and the untrained model that a training starts from, and the seconds it took."""
+
+    training: Split
+    validation: Split
+    model: keras.Model
+    description: dict[str, Any]
+    seconds: float
+
+
+def _make(recipe: Recipe, data: Dataset, described: dict[str, Any], seed: int) -> _Start:
+    """Split `data` and build the model, as data.json says (`described`)."""
+    began = time.perf_counter()
+    training, validation = data.carve(recipe.validation, described["split_seed"])
+    # Keras draws its initializers' seeds from here. `keras.utils.set_random_seed` would also load
+    # TensorFlow, which a training on JAX does not need.
+    random.seed(seed)
+    description = describe_model(recipe, data, described["preprocessing"])
+    precision = backend.resolve_precision(recipe.precision)
+    model = make_model(recipe, description, training.images, precision)
+    return _Start(training, validation, model, description, time.perf_counter() - began)
 
 
 def _fit(
     run: Run,
     data: Dataset,
+    start: _Start,
     callbacks: Sequence[keras.callbacks.Callback],
     display: Display | None,
 ) -> Run:
-    """Data, model, optimizer, compile, fit, save."""
+    """Data and model, optimizer, compile, fit, save."""
     began = time.perf_counter()
     recipe, seed = own_recipe(run), run.result["seed"]
-    training, validation = data.carve(recipe.validation, run.data["split_seed"])
-
-    # Keras draws its initializers' seeds from here. `keras.utils.set_random_seed` would also load
-    # TensorFlow, which a training on JAX does not need.
-    random.seed(seed)
-    description = describe_model(recipe, data, run.data["preprocessing"])
-    precision = backend.resolve_precision(recipe.precision)
-    model = make_model(recipe, description, training.images, precision)
+    training, validation, model = start.training, start.validation, start.model
     program = make_program(recipe, model, training, data.num_classes)
     optimizer = make_optimizer(recipe, program.steps * recipe.epochs)
     # XLA makes TensorFlow slower on a CPU; this is for those who call `fit` on the model.
     model.compile(optimizer, program.loss, metrics=["accuracy"], jit_compile=False)
 
-    call = forward(model, make_model(recipe, description) if in_layers(precision) else model)
+    twin = in_layers(program.precision)
+    call = forward(model, make_model(recipe, start.description) if twin else model)
     own = [*make_callbacks(recipe), *_tensorboard(run)]
     loop = Loop(
         program=program,
@@ -166,19 +185,19 @@ def _fit(
     if display:
         what = f"{recipe.name} on {data.name}, {len(training):,} images, seed {seed}: {run.path}"
         display.begin(what, recipe.epochs, program.steps)
-    setup = time.perf_counter() - began
+    setup = start.seconds + time.perf_counter() - began
     try:
         progress = loop.run()
     except Interrupted as error:
         how = f"{error}; go on with: cifarlab train --resume {run.path}"
         raise Interrupted(how, error.signum) from None
 
-    run.save_model(model, description)
+    run.save_model(model, start.description)
     run.update_result(
         **summarize(progress.history, recipe, own),
         **_calibration(call, validation, recipe.tta),
         parameters=model.count_params(),
-        model_summary=summary_text(create_model(**description) if recipe.sizes else model),
+        model_summary=summary_text(create_model(**start.description) if recipe.sizes else model),
         backend=run.environment["backend"],
         precision=program.precision,
         seconds={"setup": setup, **loop.seconds},
