@@ -168,7 +168,11 @@ class Predictor:
         count = len(views)
         room = 1 << (count - 1).bit_length()
         filled = np.concatenate([views, np.repeat(views[-1:], room - count, axis=0)])
-        return softmax(self.logits(filled) / self.temperature)[:count]
+        return softmax(self.calibrated(filled))[:count]
+
+    def calibrated(self, images: Pixels) -> Pixels:
+        """Logits (N, C) of uint8 `images` (N, S, S, 3), divided by the temperature."""
+        return self.logits(images) / self.temperature
 
     def _prediction(self, file: str | None, probabilities: Pixels) -> Prediction:
         best = int(probabilities.argmax())

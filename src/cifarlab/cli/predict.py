@@ -157,7 +157,7 @@ def draw_into(folder: Path, prediction: Prediction, predictor: Predictor, top: i
     image = decode_image(source)
     view = predictor.model_view(image)
     best = predictor.class_names.index(str(prediction.label))
-    found = explain(view, predictor.logits, predictor.network, best)
+    found = explain(view, predictor.calibrated, predictor.network, best)
     step = max(1, max(image.shape) // 512)  # a photograph has more pixels than the drawing shows
     bars = dict(prediction.top(top))
     figure = explanation(image[::step, ::step], view, found.activation, found.occlusion, bars)
