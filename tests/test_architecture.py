@@ -35,7 +35,16 @@ RANKS = {
             ["prepare", "answers"],
             ["evaluate"],
             # A training ends with what evaluating its validation says.
-            ["train", "predict", "explore", "audit", "explain", "robustness", "unknowns", "compare"],
+            [
+                "train",
+                "predict",
+                "explore",
+                "audit",
+                "explain",
+                "robustness",
+                "unknowns",
+                "compare",
+            ],
             ["report", "export", "serve", "ladder"],
             ["cli", "__init__"],
             ["__main__"],

@@ -94,7 +94,9 @@ def _logits(path: Path, values: NDArray | None) -> NDArray[np.float64] | None:
     if len(bad):
         raise DataError(f"{path}: row {bad[0]} of the logits is not finite")
     if (logits >= 0).all() and np.allclose(logits.sum(axis=1), 1, atol=1e-3):
-        raise DataError(f"{path}: these are probabilities, not logits; store their logarithms")
+        raise DataError(
+            f"{path}: these are probabilities, not logits; store their logarithms, or classes"
+        )
     return logits
 
 
@@ -126,8 +128,8 @@ def _looked_up(
     numbers = np.char.isdecimal(words) & (np.char.str_len(words) < 10)
     if numbers.all():
         return _classes(path, "predictions", words.astype(np.int64), names)
-    # Whichever kind the file is of, its first line that is not of that kind is the one to mend.
-    row = unknown[0] if len(unknown) < len(words) else int((~numbers).argmax())
+    # Whichever kind most lines are of, the first line that is not is the one to mend.
+    row = int((~numbers).argmax()) if 2 * numbers.sum() > len(words) else unknown[0]
     raise DataError(
         f"{path}, line {row + 1}: {str(words[row])!r} is neither the name of a class nor its index"
         + _range(names)

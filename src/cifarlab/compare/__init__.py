@@ -19,11 +19,21 @@ from numpy.typing import NDArray
 
 from cifarlab.answers import Answers, read_answers
 from cifarlab.compare.contestants import Contestant, cost, named
-from cifarlab.compare.pairs import Pair, against_first
+from cifarlab.compare.pairs import Pair, against_first, p_text
 from cifarlab.errors import CifarlabError, DataError, UsageError
 from cifarlab.run import Run
 
-__all__ = ["Comparison", "Contestant", "Pair", "against_first", "compare", "cost", "same_images"]
+__all__ = [
+    "Comparison",
+    "Contestant",
+    "Pair",
+    "against_first",
+    "compare",
+    "cost",
+    "named",
+    "p_text",
+    "same_images",
+]
 
 Source = Run | str | Path
 

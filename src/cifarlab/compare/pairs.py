@@ -94,8 +94,8 @@ class Pair:
             return f"{self.a.name} and {self.b.name} answer all {images} alike."
         bounds = f"95 % interval {100 * low:.2f} to {100 * high:.2f}"
         if not self.seeds:
-            bounds += f"; McNemar's exact p = {_p(self.test.p_value)}"
-            bounds += "" if self.p_holm is None else f", {_p(self.p_holm)} after Holm"
+            bounds += f"; McNemar's exact p {p_text(self.test.p_value)}"
+            bounds += "" if self.p_holm is None else f", after Holm {p_text(self.p_holm)}"
         else:
             members = f"{len(self.b.members)} and {len(self.a.members)} runs"
             bounds += f", Welch, {members}"
@@ -174,5 +174,11 @@ def against_first(contestants: list[Contestant], labels: NDArray[np.int64]) -> l
     ]
 
 
-def _p(value: float) -> str:
-    return f"{value:.2g}" if value >= 0.0001 else "below 0.0001"
+def p_text(value: float) -> str:
+    """A p-value as a sentence has it: ``= 0.031``, or ``< 0.0001``.
+
+    Example:
+        >>> p_text(0.03125), p_text(1e-9)
+        ('= 0.031', '< 0.0001')
+    """
+    return f"= {value:.2g}" if value >= 0.0001 else "< 0.0001"
