@@ -32,10 +32,19 @@ RANKS = {
             ["backend", "data", "recipes", "metrics", "plots", "corrupt"],
             ["models", "augment", "optim", "panels"],
             ["engine", "run"],
-            ["prepare"],
+            ["prepare", "answers"],
             ["evaluate"],
             # A training ends with what evaluating its validation says.
-            ["train", "predict", "explore", "audit", "explain", "robustness", "unknowns"],
+            [
+                "train",
+                "predict",
+                "explore",
+                "audit",
+                "explain",
+                "robustness",
+                "unknowns",
+                "compare",
+            ],
             ["report", "export", "serve", "ladder"],
             ["cli", "__init__"],
             ["__main__"],
@@ -170,7 +179,7 @@ def check_functions(before: str) -> None:
 
 
 def test_functions_are_not_hidden_by_modules_of_their_name() -> None:
-    assert SHADOWED == ["audit", "evaluate", "explore", "train"]
+    assert SHADOWED == ["audit", "compare", "evaluate", "explore", "train"]
     check_functions("pass")  # the function first
 
 

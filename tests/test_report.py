@@ -433,13 +433,71 @@ def test_comparison_ranks_and_says_when_it_cannot_tell(tmp_path):
     good = evaluate(make_run(tmp_path / "good"), n=600, right=0.95)
     near = evaluate(make_run(tmp_path / "near"), n=600, right=0.945)
     bad = evaluate(make_run(tmp_path / "bad", recipe={"batch_size": 8}), n=600, right=0.5)
-    assert "overlap: these figures alone cannot tell" in report(near, good).text
+    hero = report(near, good).sections["result"]
+    assert hero.startswith(
+        "2 runs side by side 600 test images cannot tell near from good: good is"
+    )
     page = report(bad, good)
     gap = 100 * (good.result["accuracy"] - bad.result["accuracy"])
+    assert f"good is better than bad on 600 test images, by {gap:.2f} points" in page.text
     assert "good has the highest accuracy" in page.text
-    assert f"bad follows, {gap:.2f} points behind. Their 95 % intervals do not overlap" in page.text
     assert "batch_size 8 –" in page.sections["differences"]
     assert "fingerprint" not in page.sections["differences"]
+
+
+def test_comparison_is_paired_where_intervals_would_not_tell(tmp_path):
+    """A is right on 85 % of 600 images, B on those and 12 more: the intervals overlap by far."""
+    runs = [make_run(tmp_path / name) for name in ("a", "b", "c")]
+    labels = np.arange(600) % 3
+    for run, wrong in zip(runs, (90, 78, 90), strict=True):
+        answers = np.where(np.arange(600) < wrong, (labels + 1) % 3, labels)
+        logits = np.eye(3, dtype="float32")[answers] * 4
+        run.write_predictions("test", logits=logits, labels=labels)
+        figures = metrics.summarize(logits, labels, NAMES)
+        run.update_result(split="test", tta="none", test_looks=1, **figures)
+    a, b = (run.result["accuracy_ci95"] for run in runs[:2])
+    assert a[1] > b[0]
+    page = report(*runs[:2])
+    assert "b is better than a on 600 test images, by 2.00 points" in page.sections["result"]
+    assert "exact p = 0.00049" in page.sections["result"]
+    assert "a -2.00 -3.17 to -1.00 12 0 98.0 % 0.00049 0.00049 worse" in page.sections["pairs"]
+    # Of the three, two answer alike: Holm doubles each p.
+    three = report(*runs).sections["pairs"]
+    assert three.count("0.00049 0.00098 worse") == 2
+
+
+def test_comparison_of_other_images_is_not_paired(tmp_path):
+    one = evaluate(make_run(tmp_path / "one"), n=600, right=0.95)
+    other = evaluate(make_run(tmp_path / "other"), n=599, right=0.5)
+    page = report(one, other)
+    assert "pairs" not in page.sections
+    assert "paired" not in page.text
+    assert "Their 95 % intervals do not overlap" in page.text
+
+
+def test_comparison_over_seeds_says_which_recipe_is_better(tmp_path):
+    runs = []
+    for recipe, right in (("weak", 0.6), ("strong", 0.9)):
+        for seed in range(3):
+            run = make_run(tmp_path / f"{recipe}{seed}", seed=seed, recipe={"name": recipe})
+            runs.append(evaluate(run, n=600, right=right + seed / 200))
+    hero = report(*runs).sections["result"]
+    means = [np.mean([run.result["accuracy"] for run in runs[k : k + 3]]) for k in (0, 3)]
+    gap = 100 * (means[1] - means[0])
+    assert f"strong (3 runs) is better than weak (3 runs) on 600 test images, by {gap:.2f}" in hero
+
+
+def test_comparison_sets_cost_beside_quality(tmp_path):
+    quick = evaluate(make_run(tmp_path / "quick"), n=600, right=0.8)
+    slow = evaluate(make_run(tmp_path / "slow"), n=600, right=0.6)
+    slow.update_result(seconds={"train": 130.0, "evaluate": 2.0})
+    page = report(slow, quick)
+    low, high = (100 * bound for bound in slow.result["accuracy_ci95"])
+    row = (
+        f"slow 2 min 10 s 1,234 300 {100 * slow.result['accuracy']:.1f} % {low:.1f} to {high:.1f} %"
+    )
+    assert row in page.sections["cost"]
+    assert page.sections["cost"].index("quick 1 min 5 s 1,234 –") < page.sections["cost"].index(row)
 
 
 def test_comparison_of_different_data_is_marked(tmp_path):

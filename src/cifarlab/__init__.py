@@ -18,7 +18,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what `_HOME` says, in the form that editors and type checkers read
+    from cifarlab.answers import evaluate_predictions
     from cifarlab.audit import Audit, audit
+    from cifarlab.compare import Comparison, compare
     from cifarlab.data import Dataset, Split, load_dataset, one_hot
     from cifarlab.errors import CifarlabError
     from cifarlab.evaluate import Evaluation, evaluate
@@ -37,6 +39,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Audit",
     "CifarlabError",
+    "Comparison",
     "Dataset",
     "Evaluation",
     "Predictor",
@@ -46,8 +49,10 @@ __all__ = [
     "__version__",
     "audit",
     "class_activation_map",
+    "compare",
     "create_model",
     "evaluate",
+    "evaluate_predictions",
     "explore",
     "get_recipe",
     "list_models",
@@ -65,6 +70,7 @@ __all__ = [
 _HOME = {
     "Audit": "audit",
     "CifarlabError": "errors",
+    "Comparison": "compare",
     "Dataset": "data",
     "Evaluation": "evaluate",
     "Predictor": "predict",
@@ -73,8 +79,10 @@ _HOME = {
     "Split": "data",
     "audit": "audit",
     "class_activation_map": "explain",
+    "compare": "compare",
     "create_model": "models",
     "evaluate": "evaluate",
+    "evaluate_predictions": "answers",
     "explore": "explore",
     "get_recipe": "recipes",
     "list_models": "models",

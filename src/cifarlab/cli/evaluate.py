@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cifarlab.cli.console import Json, emit, next_steps, say, table
+from cifarlab.errors import UsageError
 
 if TYPE_CHECKING:
     from cifarlab.evaluate import Evaluation
@@ -20,9 +22,17 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    run: Annotated[Path | None, typer.Argument(metavar="RUN", help="A run folder.")] = None,
     data: Annotated[
         str | None, typer.Option(metavar="DATA", help="Another dataset with the same classes.")
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="In place of RUN: published predictions or logits, in the order of the split "
+            "(.npz, .npy, .csv, .txt).",
+        ),
     ] = None,
     split: Annotated[str, typer.Option(help="test, val or train.")] = "test",
     tta: Annotated[
@@ -36,6 +46,11 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Measure a run on a split; looks at test are counted."""
+    if predictions is not None:
+        _published(predictions, run, data, split, tta, json)
+        return
+    if run is None:
+        raise UsageError("evaluate needs a RUN, or --predictions FILE")
     from cifarlab.backend import load
     from cifarlab.run import Run
 
@@ -51,14 +66,40 @@ def evaluate(
     )
     say(calibration(found))
     say(f"looks at the test split so far: {found.test_looks}\n")
-    rows = [
-        [name, *(f"{f[key]:.4f}" for key in ("precision", "recall", "f1")), f"{f['support']:,}"]
-        for name, f in found.per_class.items()
-    ]
-    table(["class", "precision", "recall", "f1", "images"], rows)
+    _classes(found.per_class)
     next_steps([["cifarlab", "report", str(run)]])
     if json:
         emit(found.to_json())
+
+
+def _published(
+    file: Path, run: Path | None, data: str | None, split: str, tta: str | None, json: bool
+) -> None:
+    """The figures of a file of predictions; no run, no model, no view."""
+    if run is not None or tta is not None:
+        raise UsageError("--predictions stands alone: without RUN and --tta, which make their own")
+    from cifarlab.answers import evaluate_predictions
+
+    found = evaluate_predictions(file, data or "cifar10", split)
+    low, high = found["accuracy_ci95"]
+    say(
+        f"{found['file']} on {found['split']} of {found['dataset']}: accuracy "
+        f"{found['accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%}), {found['n']:,} images"
+    )
+    if "loss" in found:
+        say(f"loss {found['loss']:.4f}, calibration error {found['ece']:.4f}")
+    say("")
+    _classes(found["per_class"])
+    if json:
+        emit(found)
+
+
+def _classes(per_class: Mapping[str, Mapping[str, float]]) -> None:
+    rows = [
+        [name, *(f"{f[key]:.4f}" for key in ("precision", "recall", "f1")), f"{f['support']:,}"]
+        for name, f in per_class.items()
+    ]
+    table(["class", "precision", "recall", "f1", "images"], rows)
 
 
 def calibration(found: Evaluation) -> str:

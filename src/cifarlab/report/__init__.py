@@ -4,7 +4,8 @@
     context.py     fills the page of one run     comparison.py  fills the page of several
     sentences.py   the facts in plain words      classes.py     figures by class, confusions
     gallery.py     test images and their plots   records.py     recipe, data, environment, commands
-    embed.py       pictures inside the page      *.html, *.css  the pages (Jinja2)
+    embed.py       pictures inside the page      pairs.py       paired tests, cost beside quality
+    *.html, *.css  the pages (Jinja2)
 
 A page runs no script and loads nothing: a policy in its head forbids both.
 """

@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cifarlab import plots
+from cifarlab.compare import Pair
 from cifarlab.metrics import mean_interval
 from cifarlab.report.embed import figure_svg
 from cifarlab.report.facts import Facts
 from cifarlab.report.numbers import SPACE, count, duration, interval, listed, number, percent
+from cifarlab.report.pairs import cost_rows, paired, paired_rows, verdicts_over_seeds
 from cifarlab.report.records import commands, flat, shown_path
 
 # Of these records only what differs is worth a row.
@@ -26,20 +28,26 @@ def comparison_context(every: Sequence[Facts]) -> dict[str, Any]:
     """Everything that ``comparison.html`` shows of the runs, in the order they were given."""
     labels = _labels(every)
     evaluated = [(name, facts) for name, facts in zip(labels, every, strict=True) if facts.figures]
+    pairs, groups, costs = paired(evaluated), _groups(every), cost_rows(evaluated)
     return {
         "title": f"{len(every)} runs compared: {listed(labels)}",
         "sections": [
             ("result", "Result"),
+            *([("pairs", "Pair by pair")] if pairs else []),
+            *([("cost", "Cost")] if costs else []),
             *([("classes", "Classes")] if evaluated else []),
             ("learning", "Learning"),
             ("differences", "Differences"),
             ("reproduce", "Do it again"),
         ],
         "names": labels,
-        "opening": _opening(evaluated, len(every)),
+        "opening": verdicts_over_seeds(groups) + _opening(evaluated, len(every), pairs),
         "notices": _notices(evaluated),
         "rows": [_row(name, facts) for name, facts in zip(labels, every, strict=True)],
-        "seeds": _seeds(every),
+        "best": pairs[0].a.name if pairs else "",
+        "pairs": paired_rows(pairs),
+        "costs": costs,
+        "seeds": _seeds(groups),
         "curve": _curve(labels, every),
         "classes": _classes(evaluated),
         "evaluated": [name for name, _ in evaluated],
@@ -57,8 +65,12 @@ def _labels(every: Sequence[Facts]) -> list[str]:
     ]
 
 
-def _opening(evaluated: Sequence[tuple[str, Facts]], total: int) -> list[str]:
-    """Which is ahead, by how much, and whether the intervals tell them apart."""
+def _opening(
+    evaluated: Sequence[tuple[str, Facts]], total: int, pairs: Sequence[Pair]
+) -> list[str]:
+    """Which is ahead, by how much, and whether that is more than chance: by the paired test where
+    both answered the same images, else by their intervals.
+    """
     if not evaluated:
         return [f"None of these {total} runs has been evaluated yet."]
     best, *others = sorted(evaluated, key=lambda item: -item[1].figures["accuracy"])
@@ -66,7 +78,10 @@ def _opening(evaluated: Sequence[tuple[str, Facts]], total: int) -> list[str]:
     share = percent(figures["accuracy"], figures["n"])
     images = count(figures["n"], f"{best[1].split} image")
     sentences = [f"{best[0]} has the highest accuracy, {share} of {images}."]
-    if others:
+    verdict = {pair.b.name: pair.sentence(best[1].split) for pair in pairs}
+    if others and others[0][0] in verdict:
+        sentences.insert(0, verdict[others[0][0]])
+    elif others:
         name, next_best = others[0][0], others[0][1].figures
         gap = 100 * (figures["accuracy"] - next_best["accuracy"])
         sentences.append(f"{name} follows, {gap:.2f}{SPACE}points behind.")
@@ -119,8 +134,8 @@ def _row(name: str, facts: Facts) -> dict[str, Any]:
     return row | {"accuracy": text | ruler}
 
 
-def _seeds(every: Sequence[Facts]) -> list[dict[str, str]]:
-    """Runs of one recipe on the same data with several seeds: mean and interval over them."""
+def _groups(every: Sequence[Facts]) -> list[list[Facts]]:
+    """Runs of one recipe on the same data with several seeds."""
     groups: dict[str, list[Facts]] = {}
     for facts in every:
         if facts.figures:
@@ -131,10 +146,15 @@ def _seeds(every: Sequence[Facts]) -> list[dict[str, str]]:
                 facts.result.get("tta"),
             ]
             groups.setdefault(json.dumps(same, sort_keys=True, default=str), []).append(facts)
+    return [
+        group for group in groups.values() if len({facts.result.get("seed") for facts in group}) > 1
+    ]
+
+
+def _seeds(groups: Sequence[Sequence[Facts]]) -> list[dict[str, str]]:
+    """Of each recipe mean and interval over its seeds."""
     rows = []
-    for group in groups.values():
-        if len({facts.result.get("seed") for facts in group}) < 2:
-            continue
+    for group in groups:
         mean, low, high = mean_interval([facts.figures["accuracy"] for facts in group])
         rows.append(
             {

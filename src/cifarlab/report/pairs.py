@@ -1,0 +1,122 @@
+"""Runs that answered the same images: which is better by a paired test, and at what cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cifarlab.answers import Answers
+from cifarlab.compare import Contestant, Pair, against_first, cost, named, p_text, same_images
+from cifarlab.errors import CifarlabError
+from cifarlab.report.facts import Facts
+from cifarlab.report.numbers import count, duration, interval, number, percent
+from cifarlab.run import Run
+
+Named = tuple[str, Facts]
+
+
+def paired(evaluated: Sequence[Named]) -> list[Pair]:
+    """The most accurate run against each other one that answered the same images, best first."""
+    known = [item for item in _ranked(evaluated) if item[1].predictions is not None]
+    if not known:
+        return []
+    best, *others = [(facts, _answers(name, facts)) for name, facts in known]
+    same = [best] + [each for each in others if _alike(best, each)]
+    labels, names = best[1].labels, tuple(best[0].class_names)
+    if len(same) < 2 or labels is None:
+        return []
+    contestants = [Contestant(answers.name, (answers,), names) for _, answers in same]
+    return against_first(contestants, labels)
+
+
+def verdicts_over_seeds(groups: Sequence[Sequence[Facts]]) -> list[str]:
+    """What Welch's interval says of recipes that have several seeds each, the best mean first."""
+    several = [group for group in groups if all(facts.predictions is not None for facts in group)]
+    read = [[(facts, _answers(facts.name, facts)) for facts in group] for group in several]
+    first = read[0][0] if read else None
+    read = [group for group in read if first and all(_alike(first, each) for each in group)]
+    if len(read) < 2 or first is None or first[1].labels is None:
+        return []
+    members = [tuple(answers for _, answers in group) for group in read]
+    contestants = [
+        Contestant(name, group, tuple(first[0].class_names))
+        for name, group in zip(named(members), members, strict=True)
+    ]
+    contestants.sort(key=lambda each: -each.accuracy)
+    return [pair.sentence(first[0].split) for pair in against_first(contestants, first[1].labels)]
+
+
+def paired_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    """A row a pair, of the other run against the best."""
+    rows = []
+    for pair in pairs:
+        n = len(pair.labels)
+        difference, low, high = pair.interval
+        adjusted = pair.test.p_value if pair.p_holm is None else pair.p_holm
+        rows.append(
+            {
+                "name": pair.b.name,
+                "points": f"{100 * difference:.2f}",
+                "interval": f"{100 * low:.2f} to {100 * high:.2f}",
+                "only_best": count(len(pair.only_a)),
+                "only_this": count(len(pair.only_b)),
+                "same": percent(pair.agreement, n),
+                "p": p_text(pair.test.p_value).removeprefix("= "),
+                "p_holm": p_text(adjusted).removeprefix("= "),
+                "verdict": "worse" if pair.different else "undecided",
+            }
+        )
+    return rows
+
+
+def cost_rows(every: Sequence[Named]) -> list[dict[str, Any]]:
+    """Quality beside cost, the quickest training first; marked where no run is better in both."""
+    costs = [(name, facts, cost(Run(facts.path))) for name, facts in every]
+    costs = [item for item in costs if item[2]["train_seconds"] is not None and item[1].figures]
+    costs.sort(key=lambda item: item[2]["train_seconds"])
+    rows, highest = [], -np.inf
+    for name, facts, spent in costs:
+        figures, speed = facts.figures, spent["images_per_second"]
+        rows.append(
+            {
+                "name": name,
+                "training": duration(spent["train_seconds"]),
+                "parameters": count(spent["parameters"]),
+                "speed": "–" if speed is None else count(speed),
+                "accuracy": percent(figures["accuracy"], figures["n"]),
+                "interval": interval(figures["accuracy_ci95"], figures["n"]),
+                "loss": number(figures.get("loss")),
+                "lead": figures["accuracy"] > highest,
+            }
+        )
+        highest = max(highest, figures["accuracy"])
+    return rows
+
+
+def _ranked(evaluated: Sequence[Named]) -> list[Named]:
+    return sorted(evaluated, key=lambda item: -item[1].figures["accuracy"])
+
+
+def _answers(name: str, facts: Facts) -> Answers:
+    """What the facts already hold, in the form that is compared."""
+    kept = facts.predictions or {}
+    logits, labels = kept["logits"].astype(np.float64), kept["labels"].astype(np.int64)
+    known = tuple(facts.class_names)
+    return Answers(
+        *(name, facts.path, logits.argmax(axis=1), labels, known, logits, facts.temperature),
+        run=Run(facts.path),
+    )
+
+
+def _alike(first: tuple[Facts, Answers], other: tuple[Facts, Answers]) -> bool:
+    """Whether both answered the same images."""
+    split = str(first[0].result.get("split") or "test")
+    if split != str(other[0].result.get("split") or "test"):
+        return False
+    try:
+        same_images([first[1], other[1]], split)
+    except CifarlabError:
+        return False
+    return True
