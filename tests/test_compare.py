@@ -139,7 +139,7 @@ def test_more_than_two_are_set_against_the_first_with_holm(tmp_path) -> None:
     assert [pair.p_holm for pair in found.pairs] == [0.0625, 1.0]
     assert [pair.a.name for pair in found.pairs] == ["a", "a"]
     assert not found.pairs[0].different
-    assert "p = 0.031, after Holm = 0.062" in found.sentences[0]
+    assert "p = 0.031, by Holm 0.062" in found.sentences[0]
 
 
 def test_runs_of_one_name_are_told_apart_by_their_paths(tmp_path) -> None:

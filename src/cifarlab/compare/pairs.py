@@ -95,7 +95,8 @@ class Pair:
         bounds = f"95 % interval {100 * low:.2f} to {100 * high:.2f}"
         if not self.seeds:
             bounds += f"; McNemar's exact p {p_text(self.test.p_value)}"
-            bounds += "" if self.p_holm is None else f", after Holm {p_text(self.p_holm)}"
+            if self.p_holm is not None:
+                bounds += f", by Holm {p_text(self.p_holm).removeprefix('= ')}"
         else:
             members = f"{len(self.b.members)} and {len(self.a.members)} runs"
             bounds += f", Welch, {members}"
