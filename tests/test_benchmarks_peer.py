@@ -143,7 +143,7 @@ def test_compiling_is_left_out_in_each_form(benchmarks):
     assert do_not_compile(model, mode="max-autotune")._orig_mod is model
 
 
-def test_torch_is_adapted_to_the_cpu():
+def test_torch_is_adapted_to_the_cpu(tmp_path: Path):
     pytest.importorskip("torch", reason="torch is no dependency: only a peer's interpreter has it")
     code = """
 import torch
@@ -161,4 +161,4 @@ start.record(); end.record(); torch.cuda.synchronize()
 assert 0 <= start.elapsed_time(end) < 1000
 """
     environment = {**os.environ, "PYTHONPATH": str(BENCHMARKS)}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, check=True)
