@@ -105,6 +105,16 @@ def no_png(request, monkeypatch):
         monkeypatch.setattr("cifarlab.report.save_plots", lambda facts: None)
 
 
+@pytest.fixture(autouse=True)
+def few_drawings(request, monkeypatch):
+    """Leaves most drawings away as well, but for the tests that look at them."""
+    looking = ("browser", "colours", "diagram", "drawn", "network", "seeing", "thousand")
+    if not any(word in request.node.name for word in looking):
+        monkeypatch.setattr("cifarlab.report.certainty._diagram", lambda *_: None)
+        monkeypatch.setattr("cifarlab.report.certainty._curve", lambda *_: None)
+        monkeypatch.setattr("cifarlab.report.robustness._plot", lambda *_: "")
+
+
 @pytest.fixture
 def run(tmp_path):
     return evaluate(make_run(tmp_path / "debug-1"))

@@ -38,8 +38,8 @@ def image_uri(image: NDArray[np.uint8]) -> str:
     return _data_uri("image/jpeg", buffer.getvalue())
 
 
-def sheet_uri(path: Path) -> str:
-    """A contact sheet, a PNG file, as a smaller JPEG ``data:`` address.
+def sheet_uri(path: Path) -> tuple[str, int, int]:
+    """A contact sheet, a PNG file, as a smaller JPEG ``data:`` address, with width and height.
 
     Raises:
         OSError, ValueError: it is not the PNG file of a contact sheet.
@@ -49,7 +49,8 @@ def sheet_uri(path: Path) -> str:
             raise ValueError(f"{sheet.size} pixels are no contact sheet")
         buffer = io.BytesIO()
         sheet.convert("RGB").save(buffer, "JPEG", quality=80, optimize=True)
-    return _data_uri("image/jpeg", buffer.getvalue())
+        width, height = sheet.size
+    return _data_uri("image/jpeg", buffer.getvalue()), width, height
 
 
 def figure_uri(figure: Figure, dpi: int = 110) -> str:

@@ -12,8 +12,6 @@ from cifarlab.report.embed import figure_svg
 from cifarlab.report.facts import SPLITS, Facts
 from cifarlab.report.numbers import count, interval, listed, percent
 
-GEOMETRY = "geometry"  # stands apart from the mean corruption accuracy
-
 
 def robustness(facts: Facts) -> dict[str, Any] | None:
     """The section on corrupted images; None where they have not been measured.

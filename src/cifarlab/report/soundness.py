@@ -104,7 +104,7 @@ def _kind(facts: Facts, kind: str, heading: str, sheet: str, score: str) -> dict
     }
 
 
-def _sheet(path: Path) -> str:
+def _sheet(path: Path) -> tuple[str, int, int]:
     try:
         return sheet_uri(path)
     except (OSError, ValueError) as error:
