@@ -30,7 +30,7 @@ RANKS = {
             ["errors"],
             ["files"],
             ["backend", "data", "recipes", "metrics", "plots", "corrupt"],
-            ["models", "augment", "optim", "panels"],
+            ["models", "augment", "optim", "panels", "shown"],
             ["engine", "run"],
             ["prepare", "answers"],
             ["evaluate"],

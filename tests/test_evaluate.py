@@ -74,7 +74,8 @@ def shown_images_are_what_they_say(kept: dict, test: Split) -> None:
     index, kind = kept["shown_index"], kept["shown_kind"]
     np.testing.assert_array_equal(kept["shown_images"], test.images[index])
     random, worst = index[kind == "random"], index[kind == "worst"]
-    assert len(random) + len(worst) == len(kind)
+    cells = index[kind == "cell"]
+    assert len(random) + len(worst) + len(cells) == len(kind)
     assert len(set(random)) == len(random) == 24
     assert list(random) != sorted(random)  # drawn, not the first ones
     wrong = kept["logits"].argmax(axis=1) != kept["labels"]
@@ -84,6 +85,11 @@ def shown_images_are_what_they_say(kept: dict, test: Split) -> None:
     assert (np.diff(sure[worst]) <= 0).all()
     others = sorted(set(np.flatnonzero(wrong)) - set(worst))
     assert sure[others].max(initial=0) <= sure[worst].min()
+    mistakes = list(zip(kept["labels"], kept["logits"].argmax(axis=1), strict=True))
+    for cell in {mistakes[i] for i in np.flatnonzero(wrong)}:  # of each the surest, up to six
+        of_cell = [i for i in np.flatnonzero(wrong) if mistakes[i] == cell]
+        expected = sorted(of_cell, key=lambda i: -sure[i])[:6]
+        assert [i for i in cells if mistakes[i] == cell] == expected
 
 
 def test_every_look_is_counted_before_it_happens(run, tiny_dataset, monkeypatch) -> None:

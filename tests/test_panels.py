@@ -62,3 +62,26 @@ def test_an_explanation_without_feature_maps_leaves_their_panel_out() -> None:
 @pytest.mark.parametrize(("occlusion", "said"), [(-HEAT / 2, "adds up to 50"), (0 * HEAT, "to 0")])
 def test_the_title_tells_the_largest_effect(occlusion, said) -> None:
     assert said in words(explained(occlusion=occlusion))
+
+
+def test_reliability_shows_what_is_right_and_how_many_there_are() -> None:
+    edges = np.array([[0.4, 0.5], [0.9, 1.0]])
+    share, confidence, accuracy = np.array([[0.25, 0.75], [0.45, 0.95], [0.3, 0.9]])
+    figure = panels.reliability_diagram(edges, share, confidence, accuracy)
+    above, below = figure.axes
+    diagonal, line = above.lines
+    assert diagonal.get_xydata().tolist() == [[0, 0], [1, 1]]
+    assert line.get_xydata().tolist() == [[0.45, 0.3], [0.95, 0.9]]
+    (dots,) = above.collections
+    assert dots.get_sizes()[1] > dots.get_sizes()[0] > 0
+    bars = [(bar.get_x(), round(bar.get_width(), 9), bar.get_height()) for bar in below.patches]
+    assert bars == [(0.4, 0.1, 0.25), (0.9, 0.1, 0.75)]
+
+
+def test_risk_and_coverage_have_their_thresholds_marked() -> None:
+    curve = np.array([0.5, 1.0]), np.array([0.0, 0.2])
+    (axes,) = panels.risk_coverage(*curve, {"95 %": (0.75, 0.05)}).axes
+    line, mark = axes.lines
+    assert line.get_xydata().tolist() == [[0.5, 0.0], [1.0, 0.2]]
+    assert mark.get_xydata().tolist() == [[0.75, 0.05]]
+    assert [text.get_text() for text in axes.texts] == ["95 %"]

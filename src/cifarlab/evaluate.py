@@ -21,9 +21,9 @@ from cifarlab.engine import forward, predict_logits
 from cifarlab.errors import DataError, UnknownNameError
 from cifarlab.prepare import find_data
 from cifarlab.run import Run
+from cifarlab.shown import choose_shown
 
 SPLITS = ("test", "val", "train")
-SHOWN = 24  # images of each kind that a report shows
 VIEWS = {
     "none": [(False, 0, 0)],
     "flip": [(False, 0, 0), (True, 0, 0)],
@@ -266,7 +266,13 @@ def _open(dataset: Dataset, split: str, run: Run) -> tuple[np.ndarray, np.ndarra
 
 def _keep(run: Run, evaluation: Evaluation, images: np.ndarray) -> None:
     """Store predictions, the images that a report shows, and for the test split the figures."""
-    index, kind = _choose_shown(evaluation, run.result["seed"])
+    index, kind = choose_shown(
+        evaluation.labels,
+        evaluation.predictions,
+        evaluation.probabilities.max(axis=1),
+        run.result["seed"],
+        images[0].nbytes,
+    )
     run.write_predictions(
         evaluation.split,
         logits=evaluation.logits,
@@ -279,17 +285,6 @@ def _keep(run: Run, evaluation: Evaluation, images: np.ndarray) -> None:
     if evaluation.split == "test":
         seconds = {**run.result.get("seconds", {}), "evaluate": evaluation.seconds}
         run.update_result(**evaluation.to_json(), seconds=seconds)
-
-
-def _choose_shown(evaluation: Evaluation, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Random images, and the wrong ones that the model was surest of."""
-    generator = np.random.Generator(np.random.Philox(key=[seed, 0]))
-    random = generator.permutation(evaluation.n)[:SHOWN]
-    wrong = np.flatnonzero(evaluation.predictions != evaluation.labels)
-    sure = evaluation.probabilities.max(axis=1)[wrong]
-    worst = wrong[np.argsort(-sure, kind="stable")[:SHOWN]]
-    kind = np.array(["random"] * len(random) + ["worst"] * len(worst), dtype="<U6")
-    return np.concatenate([random, worst]), kind
 
 
 def _require_one_of(kind: str, value: str, choices: tuple[str, ...]) -> None:

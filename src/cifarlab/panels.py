@@ -1,4 +1,4 @@
-"""Figures of several panels, in the style of `cifarlab.plots`: robustness, explanations.
+"""Figures of certainty, robustness and explanations, in the style of `cifarlab.plots`.
 
 Arrays in, a ``matplotlib.figure.Figure`` out; nothing is computed here but what is drawn.
 """
@@ -106,3 +106,58 @@ def _draw_bars(axes: Axes, probabilities: Mapping[str, float]) -> None:
     axes.xaxis.set_major_locator(NullLocator())
     axes.spines["bottom"].set_visible(False)
     axes.invert_yaxis()
+
+
+@rc_context(STYLE)
+def reliability_diagram(
+    edges: NDArray[np.float64],
+    share: NDArray[np.float64],
+    confidence: NDArray[np.float64],
+    accuracy: NDArray[np.float64],
+) -> Figure:
+    """Share right over confidence, and below it how many of the images have that confidence.
+
+    Args:
+        edges: (B, 2) of the bins that hold images, in [0, 1].
+        share: (B,) of the images that are in each.
+        confidence: (B,) their mean confidence.
+        accuracy: (B,) the share of them that is right.
+    """
+    figure = Figure(figsize=(4.4, 4.6))
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    above.plot([0, 1], [0, 1], color=INK, linestyle=":", linewidth=1.2, label="as sure as right")
+    # A dot grows with its images, but stays to be seen.
+    above.scatter(confidence, accuracy, 15 + 150 * share, color=TRAIN, zorder=3)
+    above.plot(confidence, accuracy, color=TRAIN, linewidth=1.2, label="this run")
+    above.set(ylabel="share right", xlim=(0, 1), ylim=(0, 1))
+    above.legend(loc="upper left")
+    below.bar(edges[:, 0], share, edges[:, 1] - edges[:, 0], align="edge", color=TRAIN)
+    below.set(xlabel="confidence", ylabel="images")
+    for axis in (above.xaxis, above.yaxis, below.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
+    return figure
+
+
+@rc_context(STYLE)
+def risk_coverage(
+    coverage: NDArray[np.float64],
+    risk: NDArray[np.float64],
+    marks: Mapping[str, tuple[float, float]],
+) -> Figure:
+    """Share of mistakes over the share of images that is answered.
+
+    Args:
+        coverage, risk: (K,) in [0, 1], the surest first.
+        marks: name of a threshold to its coverage and risk.
+    """
+    figure = Figure(figsize=(4.4, 4.6))
+    axes = figure.subplots()
+    axes.plot(coverage, risk, color=TRAIN)
+    for name, (x, y) in marks.items():
+        axes.plot(x, y, "o", color=SERIES[1], markersize=8)
+        axes.annotate(name, (x, y), (-6, 6), textcoords="offset points", ha="right")
+    axes.set(xlabel="share answered", ylabel="share of them wrong", xlim=(0, 1))
+    axes.set_ylim(bottom=0)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
+    return figure

@@ -4,10 +4,13 @@
     context.py     fills the page of one run     comparison.py  fills the page of several
     sentences.py   the facts in plain words      classes.py     figures by class, confusions
     gallery.py     test images and their plots   records.py     recipe, data, environment, commands
+    certainty.py   calibration, unknowns         robustness.py  images gone bad
+    soundness.py   the audit of the data         glossary.py    what the figures' names mean
     embed.py       pictures inside the page      pairs.py       paired tests, cost beside quality
     *.html, *.css  the pages (Jinja2)
 
-A page runs no script and loads nothing: a policy in its head forbids both.
+A page runs no script and loads nothing: a policy in its head forbids both. What opens at a click,
+by the keyboard or by a tap is HTML's own popover.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from cifarlab.report.comparison import comparison_context
 from cifarlab.report.context import run_context
 from cifarlab.report.facts import read_facts
 from cifarlab.report.gallery import save_plots
+from cifarlab.report.glossary import GLOSSARY
 from cifarlab.report.numbers import count
 from cifarlab.run import Run
 
@@ -100,4 +104,5 @@ def _templates() -> jinja2.Environment:
     style, _, _ = templates.loader.get_source(templates, "style.css")  # type: ignore[union-attr]
     templates.globals["style"] = Markup(style)
     templates.filters["count_of"] = count
+    templates.globals["glossary"] = GLOSSARY
     return templates

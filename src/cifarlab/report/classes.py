@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from cifarlab import plots
@@ -9,7 +10,8 @@ from cifarlab.metrics import wilson_interval
 from cifarlab.report import sentences
 from cifarlab.report.embed import figure_uri
 from cifarlab.report.facts import Facts
-from cifarlab.report.numbers import count, interval, percent
+from cifarlab.report.gallery import cell_images
+from cifarlab.report.numbers import count, interval, percent, quoted
 
 LARGEST_TABLE = 20  # classes: a larger confusion matrix is a picture
 DEEP = 0.83  # share from which a cell is so deep that its number must be of the other ink
@@ -35,9 +37,17 @@ def class_rows(facts: Facts) -> list[dict[str, Any]]:
                 ),
                 "f1": percent(of_class["f1"]),
                 "support": count(support),
+                "roc_auc": _area(facts, "roc_auc", name),
+                "average_precision": _area(facts, "average_precision", name),
             }
         )
     return rows
+
+
+def _area(facts: Facts, figure: str, name: str) -> str:
+    """An area of a class; a dash where it cannot be measured or was not."""
+    value = (facts.figures.get(figure) or {}).get(name)
+    return "–" if value is None else f"{value:.3f}"
 
 
 def _share(value: float, hits: int, whole: int, nothing: str) -> dict[str, Any]:
@@ -58,32 +68,60 @@ def confusion(facts: Facts) -> dict[str, Any] | None:
     """The matrix as a table of counts and shares, or as a picture where there are many classes."""
     if not facts.figures:
         return None
-    pairs = [
-        f"{pair.words}: {count(pair.times)} of {count(pair.support)} "
-        f"({percent(pair.times / pair.support)})"
+    names, images = facts.class_names, cell_images(facts)
+    pairs: list[dict[str, Any]] = [
+        {
+            "cell": (names.index(pair.true), names.index(pair.predicted)),
+            "words": f"{pair.words}: {count(pair.times)} of {count(pair.support)} "
+            f"({percent(pair.times / pair.support)})",
+        }
         for pair in sentences.confusions(facts, 8)
     ]
-    names = facts.class_names
     if len(names) > LARGEST_TABLE:
-        return {"pairs": pairs, "picture": figure_uri(plots.confusion(facts.matrix, names))}
-    support = facts.matrix.sum(axis=1)
-    rows = [
+        listed = {pair["cell"] for pair in pairs}
+        picture = figure_uri(plots.confusion(facts.matrix, names))
+        return {"pairs": pairs, "opened": _opened(facts, images, listed), "picture": picture}
+    return {
+        "pairs": pairs,
+        "opened": _opened(facts, images, images),
+        "names": names,
+        "rows": [{"name": name, "cells": _cells(facts, i)} for i, name in enumerate(names)],
+    }
+
+
+def _cells(facts: Facts, i: int) -> list[dict[str, Any]]:
+    """One row of the matrix: what the images of class `i` are called."""
+    names, row = facts.class_names, facts.matrix[i]
+    support = int(row.sum())
+    return [
         {
-            "name": name,
-            "cells": [
-                {
-                    "times": int(times),
-                    "depth": _depth(times / max(support[i], 1), right=i == j),
-                    "right": i == j,
-                    "deep": i == j and times > DEEP * support[i],
-                    "title": f"{name} taken for {names[j]}" if i != j else f"{name} found",
-                }
-                for j, times in enumerate(facts.matrix[i])
-            ],
+            "times": int(times),
+            "depth": _depth(times / max(support, 1), right=i == j),
+            "right": i == j,
+            "deep": i == j and times > DEEP * support,
+            "title": f"{names[i]} taken for {names[j]}" if i != j else f"{names[i]} found",
+            "cell": (i, j),
         }
-        for i, name in enumerate(names)
+        for j, times in enumerate(row)
     ]
-    return {"pairs": pairs, "names": names, "rows": rows}
+
+
+def _opened(
+    facts: Facts,
+    images: Mapping[tuple[int, int], list[dict[str, Any]]],
+    wanted: Collection[tuple[int, int]],
+) -> dict[tuple[int, int], dict[str, Any]]:
+    """What opens when a cell is chosen: its images, and how many there are of how many."""
+    names = facts.class_names
+    return {
+        (i, j): {
+            "title": f"{quoted(names[i])} taken for {quoted(names[j])}",
+            "words": f"{count(len(some))} of {count(int(facts.matrix[i, j]), 'image')}",
+            "images": some,
+        }
+        for (i, j), some in sorted(images.items())
+        if (i, j) in wanted
+    }
 
 
 def _depth(share: float, right: bool) -> float:

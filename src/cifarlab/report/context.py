@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,12 +10,14 @@ from markupsafe import Markup
 
 from cifarlab import plots
 from cifarlab.metrics import log_losses, mean_interval
-from cifarlab.report import records, sentences
+from cifarlab.report import certainty, records, sentences
 from cifarlab.report.classes import class_rows, confusion
 from cifarlab.report.embed import figure_svg
 from cifarlab.report.facts import Facts
 from cifarlab.report.gallery import galleries
 from cifarlab.report.numbers import count, duration, interval, number, percent
+from cifarlab.report.robustness import robustness
+from cifarlab.report.soundness import soundness
 
 
 def run_context(facts: Facts) -> dict[str, Any]:
@@ -33,11 +36,17 @@ def run_context(facts: Facts) -> dict[str, Any]:
         "hero_curve": _curve(facts, "accuracy", "hero", width=5) if facts.history else None,
         "history": _history_rows(facts),
         "learning": sentences.learning(facts),
-        "confidence": [*sentences.confidence(facts), *sentences.looks(facts)],
+        "looks": sentences.looks(facts),
         "classes": class_rows(facts),
         "classes_in_words": sentences.classes(facts) if facts.figures else [],
         "confusion": confusion(facts),
+        "areas": any(facts.figures.get(key) for key in ("roc_auc", "average_precision")),
         "galleries": shown,
+        "calibration": certainty.calibration(facts),
+        "unknowns": certainty.unknowns(facts),
+        "robustness": robustness(facts),
+        "soundness": soundness(facts),
+        "missing": missing(facts),
         "model": sentences.model(facts),
         "phases": sentences.phases(facts),
         "recipe": records.recipe_rows(facts),
@@ -50,11 +59,31 @@ def run_context(facts: Facts) -> dict[str, Any]:
 
 def _sections(facts: Facts, shown: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Anchor and name of the sections that this run's page has."""
-    evaluated = [("classes", "Classes"), ("confusions", "Confusions")] if facts.figures else []
-    images = [("images", "Images")] if shown else []
-    rest = ["learning", "data", "model", "recipe", "environment"]
-    last = [*((name, name.capitalize()) for name in rest), ("reproduce", "Do it again")]
-    return [("result", "Result"), *evaluated, *images, *last]
+    every = {
+        "Result": True,
+        "Classes": facts.figures,
+        "Confusions": facts.figures,
+        "Images": shown,
+        "Calibration": facts.figures,
+        "Unknowns": certainty.unknowns(facts),
+        "Robustness": facts.robustness,
+        "Audit": facts.audit,
+        **dict.fromkeys(("Learning", "Data", "Model", "Recipe", "Environment"), True),
+    }
+    there = [(name.lower(), name) for name, here in every.items() if here]
+    return [*there, ("reproduce", "Do it again"), ("glossary", "Glossary")]
+
+
+def missing(facts: Facts) -> list[tuple[str, str]]:
+    """What this page could hold as well, and the command that makes it; for a finished run."""
+    if not facts.result.get("completed", True):
+        return []
+    run = shlex.quote(records.shown_path(facts.path))
+    further = [
+        (facts.robustness, "How it fares on noisy, blurred or moved images", "robustness"),
+        (facts.audit, "Copies, wrong labels and outliers in its data", "audit"),
+    ]
+    return [(what, f"cifarlab {name} {run}") for found, what, name in further if found is None]
 
 
 def curves(facts: Facts) -> dict[str, Markup]:
@@ -120,24 +149,42 @@ def _headline(facts: Facts) -> dict[str, Any] | None:
     }
 
 
-def _key_figures(facts: Facts) -> list[tuple[str, str, str]]:
-    """Name, value and small print of the figures beside the headline."""
-    result, rows = facts.result, []
-    if facts.figures:
-        loss_range = ""
-        if facts.predictions is not None:
-            _, low, high = mean_interval(
-                log_losses(facts.logits, facts.predictions["labels"]).tolist()
-            )
-            loss_range = f"95 %: {low:.3f} to {high:.3f}" if low is not None else ""
-        rows.append((f"{facts.split} loss", number(facts.figures["loss"]), loss_range))
-        rows.append(("calibration error", percent(facts.figures["ece"]), "ECE, 15 bins"))
-    rows.append(("epochs", count(result.get("epochs_run") or len(facts.history)), _best(facts)))
+def _key_figures(facts: Facts) -> list[tuple[str, str, str, str | None]]:
+    """Name, value, small print and glossary entry of the figures beside the headline."""
+    result, rows = facts.result, _measured(facts) if facts.figures else []
+    rows.append(
+        ("epochs", count(result.get("epochs_run") or len(facts.history)), _best(facts), None)
+    )
     if facts.seconds.get("train") is not None:
         total = duration(sum(facts.seconds.values()))
-        rows.append(("training", duration(facts.seconds["train"]), f"{total} in all"))
+        rows.append(("training", duration(facts.seconds["train"]), f"{total} in all", None))
     if result.get("parameters"):
-        rows.append(("parameters", count(result["parameters"]), str(facts.recipe.get("model", ""))))
+        name = str(facts.recipe.get("model", ""))
+        rows.append(("parameters", count(result["parameters"]), name, None))
+    return rows
+
+
+def _measured(facts: Facts) -> list[tuple[str, str, str, str | None]]:
+    """The figures of the evaluated split; those that an older run lacks are left out."""
+    figures, bounds = facts.figures, ""
+    if facts.predictions is not None:
+        _, low, high = mean_interval(log_losses(facts.logits, facts.predictions["labels"]).tolist())
+        bounds = f"95 %: {low:.3f} to {high:.3f}" if low is not None else ""
+    rows: list[tuple[str, str, str, str | None]] = [
+        (f"{facts.split} loss", number(figures["loss"]), bounds, "loss")
+    ]
+    if figures.get("brier_score") is not None:
+        rows.append(("Brier score", number(figures["brier_score"], 3), "0 is perfect", "brier"))
+    rows.append(("calibration error", percent(figures["ece"]), "ECE, 15 bins", "ece"))
+    if figures.get("balanced_accuracy") is not None:
+        bounds = f"95 %: {interval(figures.get('balanced_accuracy_ci95'))}"
+        balanced = percent(figures["balanced_accuracy"])
+        rows.append(("balanced accuracy", balanced, bounds, "balanced_accuracy"))
+    top = [(k, share) for k, share in (figures.get("top_k_accuracy") or {}).items() if share]
+    if top:
+        (k, share), *rest = top
+        note = ", ".join(f"top-{k} {percent(share)}" for k, share in rest)
+        rows.append((f"top-{k} accuracy", percent(share), note, "top_k"))
     return rows
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -17,6 +18,7 @@ from cifarlab import plots
 
 LARGEST_PIXEL_ART = 64  # pixels a side: up to here an image is kept exactly, beyond it is shrunk
 SHRUNK = 160
+LARGEST_SHEET = 4000  # pixels a side
 
 # A figure's colours become the page's, so that one figure suits a light and a dark page.
 THEME = {plots.INK: "var(--ink)", plots.FAINT: "var(--rule)", plots.RATE: "var(--quiet)"} | {
@@ -34,6 +36,21 @@ def image_uri(image: NDArray[np.uint8]) -> str:
     picture.thumbnail((SHRUNK, SHRUNK))
     picture.save(buffer, "JPEG", quality=85)
     return _data_uri("image/jpeg", buffer.getvalue())
+
+
+def sheet_uri(path: Path) -> tuple[str, int, int]:
+    """A contact sheet, a PNG file, as a smaller JPEG ``data:`` address, with width and height.
+
+    Raises:
+        OSError, ValueError: it is not the PNG file of a contact sheet.
+    """
+    with Image.open(path, formats=["PNG"]) as sheet:
+        if max(sheet.size) > LARGEST_SHEET:
+            raise ValueError(f"{sheet.size} pixels are no contact sheet")
+        buffer = io.BytesIO()
+        sheet.convert("RGB").save(buffer, "JPEG", quality=80, optimize=True)
+        width, height = sheet.size
+    return _data_uri("image/jpeg", buffer.getvalue()), width, height
 
 
 def figure_uri(figure: Figure, dpi: int = 110) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,14 @@ from cifarlab.errors import RunError
 from cifarlab.run import Run
 
 FIGURES = ("n", "accuracy", "accuracy_ci95", "loss", "ece", "per_class", "confusion_matrix")
+# What `evaluate` says besides; runs of before these figures were there lack them.
+FURTHER = (
+    *("balanced_accuracy", "balanced_accuracy_ci95", "top_k_accuracy", "brier_score", "aurc"),
+    *("ece_uncalibrated", "reliability", "roc_auc", "average_precision"),
+)
+# What the files of `cifarlab robustness` and `cifarlab audit` hold at least.
+ROBUSTNESS = ("split", "n", "severities", "clean", "mean_corruption_accuracy", "corruptions")
+AUDIT = ("images", "counts", "findings", "leaked", "balance")
 SPLITS = {"test": "test", "val": "validation", "train": "training"}  # as options -> in words
 
 
@@ -32,6 +41,8 @@ class Facts:
     history: Sequence[Mapping[str, Any]]
     predictions: Mapping[str, NDArray[Any]] | None
     figures: Mapping[str, Any]  # empty: not evaluated yet
+    robustness: Mapping[str, Any] | None = None  # robustness.json
+    audit: Mapping[str, Any] | None = None  # audit.json
 
     @property
     def class_names(self) -> list[str]:
@@ -106,7 +117,23 @@ def read_facts(run: Run) -> Facts:
         history=run.history,
         predictions=predictions,
         figures=_figures(folder, result, predictions, run.data["class_names"]),
+        robustness=_findings(folder / "robustness.json", ROBUSTNESS),
+        audit=_findings(folder / "audit.json", AUDIT),
     )
+
+
+def _findings(path: Path, parts: Sequence[str]) -> Mapping[str, Any] | None:
+    """What a further command left in the run; None where it has not been run."""
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        lacking = [part for part in parts if part not in found]
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+    if lacking or not isinstance(found, dict):
+        raise RunError(f"{path} is damaged: it has no {', '.join(lacking) or 'JSON object'}")
+    return found
 
 
 def _figures(
@@ -116,8 +143,9 @@ def _figures(
     class_names: Sequence[str],
 ) -> dict[str, Any]:
     """What `result.json` says; what it lacks is computed as `evaluate` computes it."""
-    stated = {key: result[key] for key in FIGURES if result.get(key) is not None}
-    if len(stated) == len(FIGURES):
+    every = (*FIGURES, *FURTHER)
+    stated = {key: result[key] for key in every if result.get(key) is not None}
+    if len(stated) == len(every):
         return stated
     if predictions is not None:
         temperature = float(predictions.get("temperature", 1.0))
@@ -125,6 +153,8 @@ def _figures(
             predictions["logits"], predictions["labels"], class_names, temperature
         )
         return computed | stated
+    if all(key in stated for key in FIGURES):
+        return stated
     if "accuracy" in stated:
         lacking = ", ".join(key for key in FIGURES if key not in stated)
         raise RunError(

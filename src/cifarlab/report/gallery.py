@@ -12,6 +12,7 @@ from cifarlab.report.embed import image_uri
 from cifarlab.report.facts import Facts
 from cifarlab.report.numbers import probability
 
+CELL_IMAGES_BYTES = 2_500_000  # of the page, for the images behind the confusion matrix
 MOST = 40  # images of a kind, which keeps the page small
 KINDS = {"random": "drawn at random", "worst": "wrong with the highest probability"}
 
@@ -27,6 +28,34 @@ def galleries(facts: Facts) -> dict[str, list[dict[str, Any]]]:
         for kind, places in found.items()
         if len(places)
     }
+
+
+def cell_images(facts: Facts) -> dict[tuple[int, int], list[dict[str, Any]]]:
+    """True and predicted class, by number, to images so mistaken, the surest first.
+
+    As many as the page has room for, and of every kind of mistake as many as of the others. A run
+    that kept none for this purpose has them of its worst mistakes and random images.
+    """
+    if facts.predictions is None or "shown_index" not in facts.predictions:
+        return {}
+    kinds = facts.predictions["shown_kind"].astype(str)
+    wanted = ["cell"] if "cell" in kinds else ["worst", "random"]
+    places = np.concatenate([np.flatnonzero(kinds == kind) for kind in wanted])
+    cells: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    seen: set[int] = set()
+    room = CELL_IMAGES_BYTES
+    for k in places.tolist():
+        row = int(facts.predictions["shown_index"][k])
+        cell = int(facts.predictions["labels"][row]), int(facts.predictions["logits"][row].argmax())
+        if cell[0] == cell[1] or row in seen:
+            continue
+        entry = _entry(facts, k)
+        room -= len(entry["uri"])
+        if room < 0:
+            break
+        seen.add(row)
+        cells.setdefault(cell, []).append(entry)
+    return cells
 
 
 def _entry(facts: Facts, k: int) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cifarlab.metrics import softmax
 from cifarlab.report.facts import Facts
 from cifarlab.report.numbers import count, duration, listed, number, percent, points, quoted
 
@@ -150,41 +149,29 @@ def _with_f1(ranking: Sequence[tuple[str, Mapping[str, float]]]) -> str:
     return listed([f"{quoted(name)} ({percent(figures['f1'])})" for name, figures in ranking])
 
 
-def confidence(facts: Facts) -> list[str]:
-    """Whether the probabilities can be taken at their word."""
-    if facts.predictions is None or not facts.figures:
-        return []
-    mean = float(softmax(facts.logits).max(axis=1).mean())
-    gap = mean - facts.figures["accuracy"]
-    verdict = "as sure as it may be, within half a point"
-    if abs(gap) >= 0.005:
-        verdict = f"too {'sure' if gap > 0 else 'modest'} by {points(gap)}"
-    n = facts.figures["n"]
-    right, sure = percent(facts.figures["accuracy"], n), percent(mean, n)
-    average = f"On average it is {sure} sure of its answers, and {right} are right: {verdict}."
-    return [average, _calibration(facts)]
-
-
-def _calibration(facts: Facts) -> str:
-    """What was done to the probabilities, and what it was good for."""
-    if not facts.result.get("calibration"):
-        return "Its probabilities are as the model gives them: none was calibrated on validation."
-    after, before = facts.figures.get("ece"), facts.result.get("ece_uncalibrated")
-    sentence = f"Its logits are divided by {number(facts.temperature)}, fitted on validation"
-    if before is None:
-        return sentence + "."
-    return f"{sentence}: calibration error {percent(after)}, without it {percent(before)}."
-
-
 def looks(facts: Facts) -> list[str]:
     """How often test was opened: a figure chosen among many looks is worth less."""
     times = facts.result.get("test_looks")
     if not times or facts.split != "test":
         return []
-    if times == 1:
-        return ["The test images were opened once for this run."]
+    # Each look that measured nothing, as an audit's, left a note.
+    other = len(facts.result.get("test_look_notes") or [])
+    opened = f"The test images were opened {_times(times)} for this run"
+    if other:
+        opened += (
+            f", {'one' if other == 1 else other} of them for an audit, which compares images and "
+            "measures nothing"
+        )
+    if times - other <= 1:
+        return [opened + "."]
     warning = "if a choice was made between those looks, the figure is a little too good"
-    return [f"The test images were opened {times} times for this run; {warning}."]
+    if other:
+        warning = warning.replace("those", f"the {times - other} other")
+    return [f"{opened}; {warning}."]
+
+
+def _times(times: int) -> str:
+    return "once" if times == 1 else f"{times} times"
 
 
 def learning(facts: Facts) -> list[str]:
@@ -229,16 +216,11 @@ def _progress(facts: Facts) -> list[str]:
 
 
 def model(facts: Facts) -> list[str]:
-    """How large the model is, and when it says that an image is none of the classes."""
+    """How large the model is."""
     sentences, result = [], facts.result
     if result.get("parameters"):
         name = facts.recipe.get("model", "The model")
         sentences.append(f"{name} has {count(result['parameters'], 'parameter')}.")
-    if result.get("known_threshold"):
-        below = percent(result["known_threshold"])
-        sentences.append(
-            f"An image whose best class is less than {below} probable counts as unknown."
-        )
     return sentences or ["The model is not recorded yet: its training has not finished."]
 
 
