@@ -1,6 +1,7 @@
 """Evaluation: a run and a split in, figures with their intervals out.
 
-This is where the test split is opened, and every opening is counted.
+This is where the test split is opened to be measured on, and every opening is counted. (`audit`
+looks at its images without their labels, and counts that too.)
 """
 
 from __future__ import annotations
@@ -200,7 +201,7 @@ class OpenedSplit:
 
 
 def open_split(run: Run, split: str, data: Dataset | str | Path | None = None) -> OpenedSplit:
-    """Open a split to measure `run` on it; the one door to a run's test images.
+    """Open a split to measure `run` on it; the one door to a run's test labels.
 
     A look at test is counted in the run's result.json before it happens. Arguments and errors are
     those of `evaluate`.
