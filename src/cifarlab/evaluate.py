@@ -21,10 +21,9 @@ from cifarlab.data import Dataset, Split
 from cifarlab.engine import forward, predict_logits
 from cifarlab.errors import DataError, UnknownNameError
 from cifarlab.prepare import find_data
-from cifarlab.run import Run
+from cifarlab.run import SPLITS, Run
 from cifarlab.shown import choose_shown
 
-SPLITS = ("test", "val", "train")
 VIEWS = {
     "none": [(False, 0, 0)],
     "flip": [(False, 0, 0), (True, 0, 0)],

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 HISTORY = ("epoch", "seconds", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy")
 MODEL_FORMAT = 1
+SPLITS = ("test", "val", "train")
 
 
 class Run:

@@ -17,11 +17,10 @@ from cifarlab import metrics
 from cifarlab.answers.published import SUFFIXES, read_published
 from cifarlab.data import Dataset, load_dataset, one_hot
 from cifarlab.errors import DataError, RunError, UnknownNameError
-from cifarlab.run import Run
+from cifarlab.run import SPLITS, Run
 
-__all__ = ["SPLITS", "Answers", "evaluate_predictions", "read_answers"]
+__all__ = ["Answers", "evaluate_predictions", "read_answers"]
 
-SPLITS = ("test", "val", "train")
 # The figures of `metrics.summarize` that classes alone allow; the others need to know how sure.
 OF_CLASSES = (
     *("n", "accuracy", "accuracy_ci95", "balanced_accuracy", "balanced_accuracy_ci95"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cifarlab.cli.console import Json, emit, next_steps, say, table
+from cifarlab.cli.console import Json, OtherData, RunFolder, emit, next_steps, say, table
 
 if TYPE_CHECKING:
     from cifarlab.audit import Audit
@@ -19,10 +19,8 @@ def register(app: typer.Typer) -> None:
 
 
 def audit(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
-    data: Annotated[
-        str | None, typer.Option(metavar="DATA", help="Another dataset with the same classes.")
-    ] = None,
+    run: RunFolder,
+    data: OtherData = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="For the CSV and the contact sheets; RUN/audit."),

@@ -14,6 +14,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -52,6 +53,10 @@ Json = Annotated[
         help="The result as JSON on standard output, and nothing else there.",
     ),
 ]
+OtherData = Annotated[
+    str | None, typer.Option(metavar="DATA", help="Another dataset with the same classes.")
+]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 
 def people() -> Console:

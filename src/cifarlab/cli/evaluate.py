@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cifarlab.cli.console import Json, emit, next_steps, say, table
+from cifarlab.cli.console import Json, OtherData, emit, next_steps, say, table
 from cifarlab.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,9 +23,7 @@ def register(app: typer.Typer) -> None:
 
 def evaluate(
     run: Annotated[Path | None, typer.Argument(metavar="RUN", help="A run folder.")] = None,
-    data: Annotated[
-        str | None, typer.Option(metavar="DATA", help="Another dataset with the same classes.")
-    ] = None,
+    data: OtherData = None,
     predictions: Annotated[
         Path | None,
         typer.Option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cifarlab.cli.console import Json, emit, next_steps, people, say, table
+from cifarlab.cli.console import Json, OtherData, RunFolder, emit, next_steps, people, say, table
 from cifarlab.errors import UsageError
 
 if TYPE_CHECKING:  # `--help` needs no NumPy
@@ -22,10 +22,8 @@ def register(app: typer.Typer) -> None:
 
 
 def robustness(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
-    data: Annotated[
-        str | None, typer.Option(metavar="DATA", help="Another dataset with the same classes.")
-    ] = None,
+    run: RunFolder,
+    data: OtherData = None,
     split: Annotated[str, typer.Option(help="val, test or train.")] = "val",
     limit: Annotated[
         int, typer.Option(min=1, metavar="N", help="At most that many images, drawn at random.")
