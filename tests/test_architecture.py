@@ -32,7 +32,7 @@ RANKS = {
             ["backend", "data", "recipes", "metrics", "plots", "corrupt"],
             ["models", "augment", "optim", "panels", "shown"],
             ["engine", "run"],
-            ["prepare", "answers"],
+            ["prepare", "answers", "runtimes"],
             ["evaluate"],
             # A training ends with what evaluating its validation says.
             [
@@ -52,7 +52,17 @@ RANKS = {
     )
     for name in names
 }
-HEAVY = {"jax", "keras", "matplotlib", "onnxruntime", "scipy", "sklearn", "tensorflow"}
+HEAVY = {
+    "fastapi",
+    "jax",
+    "keras",
+    "matplotlib",
+    "onnx",
+    "onnxruntime",
+    "scipy",
+    "sklearn",
+    "tensorflow",
+}
 HELP_SECONDS = 0.5
 
 

@@ -82,6 +82,14 @@ class RunError(CifarlabError):
     """A run folder that is absent, damaged, or does not match what it is asked for."""
 
 
+class ModelFileError(CifarlabError):
+    """An exported model that cannot be opened, or whose metadata are absent or damaged."""
+
+
+class ExportError(CifarlabError):
+    """A run that cannot be exported, or an exported file that does not predict what the run does."""
+
+
 class BackendError(CifarlabError):
     """A backend, device or precision that this machine does not have."""
 
