@@ -8,6 +8,8 @@
     ├── ImageError               one image that cannot be read
     ├── RecipeError              a recipe that cannot be trained
     ├── RunError                 a run folder that is absent, damaged or does not match
+    ├── ModelFileError           an exported model that cannot be opened
+    ├── ExportError              a run that cannot be exported, or whose export differs from it
     ├── BackendError             a backend or precision that this machine does not have
     ├── MissingExtraError        an optional package that is not installed
     ├── TrainingError            a training that went wrong (a loss that is not finite)
@@ -87,7 +89,7 @@ class ModelFileError(CifarlabError):
 
 
 class ExportError(CifarlabError):
-    """A run that cannot be exported, or an exported file that does not predict what the run does."""
+    """A run that cannot be exported, or an export that does not predict what the run does."""
 
 
 class BackendError(CifarlabError):

@@ -1,4 +1,4 @@
-"""What an exported model's file says of itself, and what a predictor must know besides the network."""
+"""What an exported model's file says of itself: all that a predictor needs beside the network."""
 
 from __future__ import annotations
 
