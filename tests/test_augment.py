@@ -14,8 +14,10 @@ from cifarlab.augment import (
     Augment,
     cutout,
     random_affine,
+    random_blur,
     random_flip,
     random_light,
+    random_noise,
     random_shift,
     resize,
 )
@@ -207,6 +209,39 @@ def test_light_differs_by_image_and_is_the_same_all_over_one() -> None:
     assert changed.min() < 108 < 148 < changed.max()  # both ends are reached
 
 
+def test_blur_spreads_a_point_by_the_two_drawn_deviations(draw: Callable) -> None:
+    draw([1.0, -1.0], [0.5, 0.0])  # of the columns, then of the rows, an image each
+    images = np.zeros((2, 15, 15, 3), "uint8")
+    images[:, 7, 7] = 250
+    blurred = run(random_blur, images, 1.2)
+    np.testing.assert_allclose(blurred[1], images[1])  # a deviation of 0 changes nothing
+    places = np.arange(15) - 7
+    down, along = (np.exp(-(places**2) / (2 * sigma**2)) for sigma in (1.2, 0.6))
+    # A row of the kernel is normalised where it stands; about the middle they are all whole.
+    expected = 250 * np.outer(down / down.sum(), along / along.sum())
+    np.testing.assert_allclose(blurred[0, 5:10, 5:10, 0], expected[5:10, 5:10], rtol=2e-3)
+
+
+def test_blur_keeps_a_flat_image_flat_up_to_its_border() -> None:
+    images = np.full((MANY, 6, 6, 3), 200, "uint8")
+    np.testing.assert_allclose(run(random_blur, images, 3.0), images, rtol=1e-5)
+
+
+def test_noise_has_deviations_up_to_the_one_asked_for_and_spares_half() -> None:
+    images = np.full((MANY, 16, 16, 3), 128, "uint8")
+    noise = run(random_noise, images, 0.1).astype("float64") - 128
+    deviations = noise.std(axis=(1, 2, 3))
+    assert 0.4 < (deviations == 0).mean() < 0.6
+    assert 24 < deviations.max() < 28  # 25.5, and the chance of 768 draws
+    assert 11 < deviations[deviations > 0].mean() < 14.5  # uniform from 0
+
+
+def test_noise_stays_within_the_range_of_pixels() -> None:
+    noisy = run(random_noise, np.full((MANY, 4, 4, 3), 250, "uint8"), 0.5)
+    assert noisy.max() == 255
+    assert noisy.min() >= 0
+
+
 # --- the layer ---
 
 
@@ -218,6 +253,8 @@ EVERY = [
     Augmentation(cutout=3),
     Augmentation(brightness=0.1),
     Augmentation(contrast=0.2),
+    Augmentation(blur=1.5),
+    Augmentation(noise=0.2),
     Augmentation(flip=True, shift=0.1, rotation=10.0, zoom=0.1, cutout=4),
 ]
 

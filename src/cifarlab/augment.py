@@ -110,6 +110,41 @@ def random_light(
     return ops.clip(from_grey * (1.0 + contrast * draws[1]) + grey, 0.0, 255.0)
 
 
+def _half_of_them(shape: tuple, seed: random.SeedGenerator) -> Any:
+    """Strengths, float32 of this shape: 0 for about half, the others uniform in [0, 1]."""
+    return ops.maximum(random.uniform(shape, -1.0, 1.0, seed=seed), 0.0)
+
+
+def random_blur(images: Any, deviation: float, seed: random.SeedGenerator) -> Any:
+    """Blur with a Gaussian whose two deviations are drawn apart, each up to `deviation` pixels.
+
+    Apart, so that some images are drawn out like those of a moving camera. About a quarter stays
+    as it is. At the border the kernel is cut off and what is left of it normalised.
+    """
+    n, side, channels = ops.shape(images)[0], images.shape[1], images.shape[3]
+    places = ops.arange(side, dtype="float32")
+    squares = ops.square(places[:, None] - places[None, :])
+    x = ops.cast(images, "float32")
+    deviations = deviation * _half_of_them((2, n, 1, 1), seed)
+    for axis in range(2):  # down the columns, then along the rows: each turn swaps the two
+        sigma = deviations[axis]
+        kernel = ops.softmax(-squares / (2.0 * ops.square(sigma) + 1e-4))  # (N, S, S)
+        x = ops.matmul(kernel, ops.reshape(x, (-1, side, side * channels)))
+        x = ops.transpose(ops.reshape(x, (-1, side, side, channels)), (0, 2, 1, 3))
+    return x
+
+
+def random_noise(images: Any, deviation: float, seed: random.SeedGenerator) -> Any:
+    """Add normal noise to about half of the images, of up to `deviation` of 255; float32.
+
+    Rusak et al. 2020, "A simple way to make neural networks robust against diverse image
+    corruptions", arXiv:2001.06057.
+    """
+    strength = 255.0 * deviation * _half_of_them((ops.shape(images)[0], 1, 1, 1), seed)
+    noise = random.normal(ops.shape(images), seed=seed) * strength
+    return ops.clip(ops.cast(images, "float32") + noise, 0.0, 255.0)
+
+
 @cache
 def resize_matrix(before: int, after: int) -> np.ndarray:
     """Weights float32 (after, before) that resize a line of pixels: bilinear, antialiased.
@@ -161,7 +196,7 @@ class Augment(keras.layers.Layer):
         self.built = True  # it has no weights to wait for
 
     def call(self, images: Any, mirrored: Any = None, size: int | None = None) -> Any:
-        """Draw and apply, geometry first.
+        """Draw and apply: geometry, then lens, light and sensor.
 
         Args:
             images: uint8 (N, S, S, 3).
@@ -184,6 +219,10 @@ class Augment(keras.layers.Layer):
         if a.cutout:
             images = cutout(images, a.cutout, seed)
         images = resize(images, size or images.shape[1])
+        if a.blur:
+            images = random_blur(images, a.blur, seed)
         if a.brightness or a.contrast:
             images = random_light(images, brightness=a.brightness, contrast=a.contrast, seed=seed)
+        if a.noise:
+            images = random_noise(images, a.noise, seed)
         return images

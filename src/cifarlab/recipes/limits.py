@@ -37,6 +37,8 @@ LIMITS: dict[str, Limit] = {
     "augmentation.cutout": FROM_0,
     "augmentation.brightness": FRACTION,
     "augmentation.contrast": FRACTION,
+    "augmentation.blur": FROM_0,
+    "augmentation.noise": FRACTION,
     "plateau.factor": SHARE,
     "plateau.patience": FROM_0,
     "plateau.minimum": FROM_0,

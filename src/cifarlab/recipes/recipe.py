@@ -35,6 +35,8 @@ class Augmentation:
     contrast: float = (
         0.0  # scale the distance from grey by a factor in [1 - contrast, 1 + contrast]
     )
+    blur: float = 0.0  # Gaussian, up to this many pixels of deviation each way, half of the images
+    noise: float = 0.0  # normal, of a deviation up to this fraction of 255, half of the images
 
 
 NO_AUGMENTATION = Augmentation()
