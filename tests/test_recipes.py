@@ -55,6 +55,8 @@ def test_groups_and_options_survive_json() -> None:
         "cutout": 8,
         "brightness": 0.0,
         "contrast": 0.0,
+        "blur": 0.0,
+        "noise": 0.0,
         "crop": 0,
     }
     assert Recipe.from_json(json.loads(json.dumps(value))) == recipe
