@@ -210,7 +210,7 @@ def test_a_dataset_smaller_than_a_batch_trains(tmp_path: Path) -> None:
     assert len(run.history) == 1
 
 
-@pytest.mark.parametrize("name", ["fast94", "fast96", "best"])
+@pytest.mark.parametrize("name", ["fast94", "robust", "fast96", "best"])
 def test_recipes_too_large_to_train_here_train_in_miniature(
     name: str, tmp_path: Path, tiny_folder: Path
 ) -> None:

@@ -72,6 +72,20 @@ fast94 = replace(
     learning_rate=0.1,
 )
 
+# Trained on bad pictures as well, for pictures that are not CIFAR-10's: the bundled model.
+robust = replace(
+    fast94,
+    name="robust",
+    summary="An hour on two CPU cores: images with noise, blur and low contrast as well",
+    model_options={**fast94.model_options, "widths": (96, 256, 256)},
+    augmentation=Augmentation(
+        flip=True, alternate=True, shift=0.125, brightness=0.1, contrast=0.6, blur=1.0, noise=0.1
+    ),
+    sizes=(20, 24, 24, 24, 32, 32, 32, 32, 32, 32),
+    tta="flip",
+    epochs=30,
+)
+
 # The shape, augmentation and length of airbench96 (Jordan 2024), trained by Muon.
 fast96 = replace(
     fast94,
