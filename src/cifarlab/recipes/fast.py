@@ -79,7 +79,7 @@ robust = replace(
     summary="An hour on two CPU cores: images with noise, blur and low contrast as well",
     model_options={**fast94.model_options, "widths": (96, 256, 256)},
     augmentation=Augmentation(
-        flip=True, alternate=True, shift=0.125, brightness=0.1, contrast=0.6, blur=1.0, noise=0.1
+        flip=True, alternate=True, shift=0.125, brightness=0.1, contrast=0.6, blur=0.8, noise=0.07
     ),
     sizes=(20, 24, 24, 24, 32, 32, 32, 32, 32, 32),
     tta="flip",
