@@ -45,7 +45,8 @@ RANKS = {
                 "unknowns",
                 "compare",
             ],
-            ["report", "export", "serve", "ladder"],
+            ["resumable"],
+            ["report", "export", "serve", "ladder", "reproduce"],
             ["cli", "__init__"],
             ["__main__"],
         ]
@@ -189,7 +190,7 @@ def check_functions(before: str) -> None:
 
 
 def test_functions_are_not_hidden_by_modules_of_their_name() -> None:
-    assert SHADOWED == ["audit", "compare", "evaluate", "explore", "train"]
+    assert SHADOWED == ["audit", "compare", "evaluate", "explore", "reproduce", "train"]
     check_functions("pass")  # the function first
 
 

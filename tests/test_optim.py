@@ -63,6 +63,12 @@ def test_exponential_by_hand() -> None:
     assert rates(recipe, 10, (0, 5, 10)) == pytest.approx(expected, rel=1e-6)
 
 
+def test_steps_fall_at_a_half_and_at_three_quarters() -> None:
+    recipe = replace(BASE, schedule="steps", final_rate=0.01)
+    expected = [2.0, 2.0, 0.2, 0.2, 0.02, 0.02]
+    assert rates(recipe, 8, (0, 4, 5, 6, 7, 8)) == pytest.approx(expected, rel=1e-6)
+
+
 def test_cosine_by_hand() -> None:
     recipe = replace(BASE, schedule="cosine")
     quarter = 0.1 + 0.9 * (1 + math.cos(math.pi / 4)) / 2
@@ -254,3 +260,24 @@ def test_callbacks_are_keras_own_with_the_recipes_values() -> None:
     (alone,) = make_callbacks(replace(BASE, early_stopping=EarlyStopping()))
     assert alone.restore_best_weights is True
     assert alone.monitor == "val_loss"
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "muon"])
+def test_the_average_of_the_weights_by_hand(optimizer: str) -> None:
+    """Of 100 steps a tenth: n = 10, momentum 0.9, from the first weights on."""
+    recipe = replace(BASE, optimizer=optimizer, ema=0.1, learning_rate=0.1)
+    variable = keras.Variable(np.ones((2, 2), "float32"), name="kernel")
+    made = make_optimizer(recipe, 100)
+    average = None
+    for gradient in (1.0, -2.0, 0.5):
+        made.apply([keras.ops.full((2, 2), gradient)], [variable])
+        now = np.array(variable)
+        average = now if average is None else 0.9 * average + 0.1 * now
+    assert not np.allclose(average, now)
+    made.finalize_variable_values([variable])
+    np.testing.assert_allclose(np.array(variable), average, rtol=1e-5)
+
+
+def test_an_average_shorter_than_a_step_is_the_last_weights() -> None:
+    assert make_optimizer(replace(BASE, ema=0.1), 5).ema_momentum == 0.0
+    assert not make_optimizer(BASE, 5).use_ema

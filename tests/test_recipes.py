@@ -205,6 +205,8 @@ def test_a_wrong_setting_is_one_line_that_names_it(key: str, text: str, message:
         ({"augmentation": Augmentation(crop=28)}, "crop needs sizes"),
         ({"augmentation": Augmentation(crop=8, zoom=0.1), "sizes": (8,)}, "exclude each other"),
         ({"plateau": Plateau(), "schedule": "cosine"}, 'plateau needs schedule="constant"'),
+        ({"ema": 0.1, "early_stopping": EarlyStopping()}, "ema and early_stopping exclude"),
+        ({"ema": 1.0}, r"ema must be in \[0, 1\)"),
         ({"plateau": Plateau(), "validation": 0.0}, "validation must be above 0"),
         ({"early_stopping": EarlyStopping(), "validation": 0.0}, "validation must be above 0"),
     ],

@@ -26,10 +26,12 @@ if TYPE_CHECKING:  # what `_HOME` says, in the form that editors and type checke
     from cifarlab.evaluate import Evaluation, evaluate
     from cifarlab.explain import class_activation_map, occlusion_map
     from cifarlab.explore import explore
+    from cifarlab.ladder import climb
     from cifarlab.models import create_model, list_models
     from cifarlab.predict import Predictor, load_predictor
     from cifarlab.recipes import Recipe, get_recipe, recipe_names
     from cifarlab.report import write_report
+    from cifarlab.reproduce import Receipt, reproduce
     from cifarlab.robustness import measure_robustness
     from cifarlab.run import Run
     from cifarlab.train import train
@@ -43,12 +45,14 @@ __all__ = [
     "Dataset",
     "Evaluation",
     "Predictor",
+    "Receipt",
     "Recipe",
     "Run",
     "Split",
     "__version__",
     "audit",
     "class_activation_map",
+    "climb",
     "compare",
     "create_model",
     "evaluate",
@@ -62,6 +66,7 @@ __all__ = [
     "occlusion_map",
     "one_hot",
     "recipe_names",
+    "reproduce",
     "train",
     "write_report",
 ]
@@ -74,11 +79,13 @@ _HOME = {
     "Dataset": "data",
     "Evaluation": "evaluate",
     "Predictor": "predict",
+    "Receipt": "reproduce",
     "Recipe": "recipes",
     "Run": "run",
     "Split": "data",
     "audit": "audit",
     "class_activation_map": "explain",
+    "climb": "ladder",
     "compare": "compare",
     "create_model": "models",
     "evaluate": "evaluate",
@@ -92,6 +99,7 @@ _HOME = {
     "occlusion_map": "explain",
     "one_hot": "data",
     "recipe_names": "recipes",
+    "reproduce": "reproduce",
     "train": "train",
     "write_report": "report",
 }

@@ -161,3 +161,39 @@ def risk_coverage(
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
     return figure
+
+
+@rc_context(STYLE)
+def ladder_steps(
+    names: Sequence[str],
+    accuracies: Sequence[float],
+    intervals: Sequence[tuple[float, float]],
+    seconds: Sequence[float],
+) -> Figure:
+    """What each step of a ladder gives, from the bottom up, and what it costs to train.
+
+    Args:
+        names: (R,) of the rungs, the first one first.
+        accuracies: (R,) in [0, 1].
+        intervals: (R,) of low and high.
+        seconds: (R,) of one training.
+    """
+    rungs = np.arange(1, len(names) + 1)
+    figure = Figure(figsize=(9.6, 1.3 + 0.3 * len(names)))
+    steps, costs = figure.subplots(1, 2, sharey=False, width_ratios=(1.25, 1))
+    means = np.array(accuracies)
+    lows, highs = np.array(intervals, float).T
+    reach = np.abs([means - lows, highs - means])
+    steps.errorbar(means, rungs, xerr=reach, fmt="o", color=TRAIN, ecolor=FAINT, elinewidth=3)
+    steps.plot(means, rungs, color=TRAIN, linewidth=1)
+    steps.set_yticks(rungs, [f"{name}  {i}" for i, name in zip(rungs, names, strict=True)])
+    steps.grid(axis="x", color=FAINT, linewidth=0.5)
+    steps.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
+    steps.set_xlabel("accuracy")
+    costs.plot(seconds, means, "o", color=TRAIN)
+    for i, x, y in zip(rungs, seconds, means, strict=True):
+        costs.annotate(str(i), (x, y), textcoords="offset points", xytext=(6, -3), fontsize=8)
+    costs.set(xlabel="seconds of training", ylabel="accuracy", xlim=(0, 1.12 * max(seconds)))
+    costs.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
+    costs.grid(color=FAINT, linewidth=0.5)
+    return figure

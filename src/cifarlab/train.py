@@ -31,6 +31,9 @@ from cifarlab.run import Run
 # validation images.
 UNKNOWN_FRACTION = 0.05
 
+# What of an environment, beside the versions of its packages, decides the bits of a training.
+DECIDING = ("backend", "device", "precision", "threads")
+
 
 def train(
     data: Dataset | str | Path = "cifar10",
@@ -119,7 +122,7 @@ def resume(
         data = load_dataset(data or run.data["source"], image_size=recipe.image_size)
     then, now = run.environment, backend.environment(recipe.precision)
     _require_same(run, "fingerprint", run.data["fingerprint"], data.fingerprint)
-    for key in ("backend", "device", "precision", "threads"):
+    for key in DECIDING:
         _require_same(run, key, then[key], now[key])
     for package in sorted({*then["versions"], *now["versions"]}):
         versions = [side["versions"].get(package, "none") for side in (then, now)]

@@ -91,6 +91,8 @@ class Loop:
                 self._finish_epoch(progress, callbacks)
             if stop.signum is not None:  # it came during the last validation
                 self._interrupt(progress, stop.signum)
+        # Where the optimizer averages weights, the average takes their place; else nothing happens.
+        model.optimizer.finalize_variable_values(model.trainable_variables)
         callbacks.on_train_end()  # early stopping puts the best weights back here
         self.seconds["train"] += time.perf_counter() - began - self.seconds["compile"]
         return progress

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cifarlab.errors import UnknownNameError, UsageError
-from cifarlab.recipes import classic, debug, fast
+from cifarlab.recipes import architectures, classic, debug, fast
 from cifarlab.recipes.recipe import (
     Augmentation,
     EarlyStopping,
@@ -43,7 +43,7 @@ def _collect(*families: object) -> Mapping[str, Recipe]:
     return {DEFAULT: recipes[DEFAULT], **recipes}
 
 
-_RECIPES = _collect(fast, classic, debug)
+_RECIPES = _collect(fast, classic, architectures, debug)
 
 
 def recipe_names() -> list[str]:

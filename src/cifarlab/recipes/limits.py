@@ -24,6 +24,7 @@ LIMITS: dict[str, Limit] = {
     "learning_rate": ABOVE_0,
     "validation": FRACTION,
     "label_smoothing": FRACTION,
+    "ema": FRACTION,
     "warmup": FRACTION,
     "momentum": FRACTION,
     "weight_decay": FROM_0,
@@ -104,6 +105,11 @@ def _contradictions(recipe: Recipe) -> list[tuple[bool, str, object]]:
             recipe.plateau is not None and recipe.schedule != "constant",
             'plateau needs schedule="constant": two schedules cannot both set the learning rate',
             recipe.schedule,
+        ),
+        (
+            recipe.ema > 0 and recipe.early_stopping is not None,
+            "ema and early_stopping exclude each other: both say which weights are kept",
+            recipe.ema,
         ),
         (
             watches and recipe.validation == 0,

@@ -98,10 +98,11 @@ class Recipe:
     weight_decay: float = 0.0  # adamw and sgd: of kernels; muon: of all else, times batch_size
     bias_rate: float = 0.05  # muon: learning rate of vectors, times batch_size
     head_rate: float = 0.5  # muon: learning rate of the head, times batch_size
-    schedule: Literal["constant", "exponential", "cosine", "triangle"] = "constant"
+    schedule: Literal["constant", "exponential", "steps", "cosine", "triangle"] = "constant"
     warmup: float = 0.0  # fraction of the training over which the rate rises (cosine, triangle)
     final_rate: float = 0.01  # last learning rate as a fraction of the peak (all but constant)
     label_smoothing: float = 0.0  # one-hot only
+    ema: float = 0.0  # fraction of the training that the average of the weights reaches back; 0 off
     plateau: Plateau | None = None
     early_stopping: EarlyStopping | None = None
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

@@ -7,6 +7,7 @@
     certainty.py   calibration, unknowns         robustness.py  images gone bad
     soundness.py   the audit of the data         glossary.py    what the figures' names mean
     embed.py       pictures inside the page      pairs.py       paired tests, cost beside quality
+    ladder.py      the page of a ladder          pages.py       templates, filled
     *.html, *.css  the pages (Jinja2)
 
 A page runs no script and loads nothing: a policy in its head forbids both. What opens at a click,
@@ -16,12 +17,7 @@ by the keyboard or by a tap is HTML's own popover.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
-from typing import Any
-
-import jinja2
-from markupsafe import Markup
 
 from cifarlab.errors import UsageError
 from cifarlab.files import write_text
@@ -29,8 +25,7 @@ from cifarlab.report.comparison import comparison_context
 from cifarlab.report.context import run_context
 from cifarlab.report.facts import read_facts
 from cifarlab.report.gallery import save_plots
-from cifarlab.report.glossary import GLOSSARY
-from cifarlab.report.numbers import count
+from cifarlab.report.pages import render
 from cifarlab.run import Run
 
 __all__ = ["write_report"]
@@ -72,10 +67,10 @@ def write_report(runs: Sequence[Run] | Run, out: str | Path | None = None) -> Pa
         raise UsageError(f"the run {twice} is named twice; name each run once")
     every = [read_facts(run) for run in runs]
     if len(every) == 1:
-        name, page = "report", _render("run.html", run_context(every[0]))
+        name, page = "report", render("run.html", run_context(every[0]))
         save_plots(every[0])
     else:
-        name, page = "comparison", _render("comparison.html", comparison_context(every))
+        name, page = "comparison", render("comparison.html", comparison_context(every))
     path = _destination(every[0].path, out, name)
     write_text(path, page)
     return path
@@ -86,23 +81,3 @@ def _destination(folder: Path, out: str | Path | None, name: str) -> Path:
         return folder / f"{name}.html"
     path = Path(out)
     return path if path.suffix.lower() in (".html", ".htm") else path / f"{name}.html"
-
-
-def _render(template: str, context: dict[str, Any]) -> str:
-    return _templates().get_template(template).render(context)
-
-
-@cache
-def _templates() -> jinja2.Environment:
-    templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("cifarlab", "report"),
-        autoescape=True,  # class and file names are other people's text
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style, _, _ = templates.loader.get_source(templates, "style.css")  # type: ignore[union-attr]
-    templates.globals["style"] = Markup(style)
-    templates.filters["count_of"] = count
-    templates.globals["glossary"] = GLOSSARY
-    return templates

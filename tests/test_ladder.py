@@ -1,0 +1,335 @@
+"""The ladder: rungs by one change each, built once, stopped and gone on with, honestly told."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from html import unescape
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cifarlab.ladder
+from cifarlab.answers import Answers
+from cifarlab.data import Dataset, load_dataset
+from cifarlab.errors import DataError, Interrupted, RunError, UsageError
+from cifarlab.ladder import ASIDE, RUNGS, Rung, climb, faster
+from cifarlab.ladder.figures import gain, quality
+from cifarlab.ladder.rungs import step
+from cifarlab.metrics import mean_interval, softmax, wilson_interval
+from cifarlab.recipes import Recipe, get_recipe
+from cifarlab.report.ladder import ladder_context, write_ladder_page
+from cifarlab.resumable import train_to_end, weights_digest
+from cifarlab.run import Run
+from test_cli_train import assert_one_error, invoke, one_document
+
+DEBUG = replace(get_recipe("debug"), epochs=2, early_stopping=None)
+first = Rung(name="first", change="the start", why="It is. It is so.", recipe=DEBUG)
+second = step(first, "second", "averaged", "It may. It may not.", ema=0.5)
+both = step(second, "views", "mirrored", "It may. It may not.", kind="views", tta="flip")
+mean = step(both, "mean", "the mean", "It may. It may not.", kind="ensemble")
+SMALL = (first, second, both, mean)
+BESIDE = (step(first, "beside", "the first, mirrored", "It may.", kind="views", tta="flip"),)
+
+
+class StoppedError(Exception):
+    """As a kill would: nothing is put in order."""
+
+
+@contextmanager
+def stopping(after: int, counted: list[int]):
+    """A display that stops the program after so many epochs of all trainings together."""
+
+    def epoch(_row: dict) -> None:
+        counted.append(1)
+        if len(counted) == after:
+            raise StoppedError
+
+    silent = lambda *_: None  # noqa: E731
+    yield SimpleNamespace(begin=silent, step=silent, epoch=epoch)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return load_dataset("digits", image_size=16)
+
+
+@pytest.fixture(scope="module")
+def built(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    """A small ladder of two seeds that was stopped in its second rung and gone on with."""
+    folder, counted = tmp_path_factory.mktemp("ladder") / "small", []
+    with pytest.raises(StoppedError):
+        climb(digits, folder, runs=2, rungs=SMALL, displays=lambda: stopping(3, counted))
+    assert not Run(folder / "runs" / "second-seed0").result["completed"]
+    return folder, climb(digits, folder, runs=2, rungs=SMALL, aside=BESIDE)
+
+
+# --- the rungs ---
+
+
+def changed(below: Recipe, above: Recipe) -> set[str]:
+    return {f.name for f in fields(Recipe) if getattr(below, f.name) != getattr(above, f.name)}
+
+
+def test_every_rung_is_the_one_below_with_one_change() -> None:
+    names = [rung.name for rung in RUNGS]
+    assert RUNGS[0].recipe == get_recipe("tutorial_cnn")
+    assert [rung.below for rung in RUNGS] == [None, *names[:-1]]
+    of_optimizer = {"optimizer", "learning_rate", "weight_decay", "batch_size"}
+    allowed: dict[str, set[str]] = {
+        "depth": {"model", "model_options"},
+        "batch-norm": {"model_options"},
+        "dropout": {"model_options"},
+        "augmentation": {"augmentation"},
+        "schedule": {"schedule", "learning_rate", "warmup", "final_rate"},
+        "weight-decay": {"optimizer", "weight_decay"},
+        "optimizer": of_optimizer | {"bias_rate", "head_rate"},
+        "label-smoothing": {"labels", "label_smoothing"},
+        "averaging": {"ema"},
+        "residual": {"model_options"},
+        "views": {"tta"},
+        "ensemble": set(),
+    }
+    for below, above in pairwise(RUNGS):
+        found = changed(below.recipe, above.recipe) - {"name", "summary"}
+        assert found == allowed[above.name], above.name
+
+
+def test_rungs_beside_the_ladder_leave_one_of_it_by_one_change() -> None:
+    by_name = {rung.name: rung for rung in RUNGS}
+    for rung in ASIDE:
+        assert rung.below is not None
+        found = changed(by_name[rung.below].recipe, rung.recipe) - {"name", "summary"}
+        assert len(found) == 1, rung.name
+        assert rung.name not in by_name
+
+
+@pytest.mark.parametrize("rung", [*RUNGS, *ASIDE], ids=lambda rung: rung.name)
+def test_every_rung_says_why_in_two_sentences(rung: Rung) -> None:
+    assert rung.why.endswith(".")
+    ends = rung.why.replace("et al. ", "").replace("e.g. ", "").count(". ") + 1
+    assert ends == 2, rung.why
+
+
+def test_the_fast_ladder_is_a_fifth_as_long() -> None:
+    assert [rung.recipe.epochs for rung in faster(RUNGS)] == [2] * len(RUNGS)
+    assert {r.name: r.recipe.epochs for r in faster(ASIDE)}["longer"] == 4
+    short = replace(first, recipe=replace(DEBUG, epochs=3))
+    assert faster((short,))[0].recipe.epochs == 1
+
+
+# --- building ---
+
+
+def test_a_stopped_training_is_gone_on_with_to_the_same_bits(
+    built: tuple[Path, dict], digits: Dataset, tmp_path: Path
+) -> None:
+    """The averaged weights too, which only the optimizer holds when the program stops."""
+    whole = train_to_end(digits, second.recipe, 0, tmp_path / "whole")
+    stopped = Run(built[0] / "runs" / "second-seed0")
+    assert weights_digest(stopped) == weights_digest(whole)
+    plain = Run(built[0] / "runs" / "first-seed0")
+    assert weights_digest(plain) != weights_digest(whole)
+
+
+def test_an_interruption_says_how_to_go_on(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise Interrupted("go on with: cifarlab train --resume", 15)
+
+    monkeypatch.setattr("cifarlab.resumable.train", interrupted)
+    with pytest.raises(Interrupted, match="the same command goes on from there") as error:
+        climb(digits, tmp_path, rungs=SMALL)
+    assert error.value.exit_code == 143
+
+
+def test_what_is_done_is_not_done_again(
+    built: tuple[Path, dict], digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, found = built
+    before = {p: p.stat().st_mtime_ns for p in folder.rglob("*.npz")}
+    monkeypatch.setattr("cifarlab.resumable.train", None)
+    monkeypatch.setattr("cifarlab.ladder.answering.evaluate", None)
+    again = climb(digits, folder, runs=2, rungs=SMALL, aside=BESIDE)
+    assert again == found == json.loads((folder / "ladder.json").read_text())
+    kept = {p: p.stat().st_mtime_ns for p in folder.rglob("*.npz") if "-of-" not in p.name}
+    assert kept.items() <= before.items()
+
+
+def test_test_is_opened_once_a_rung(built: tuple[Path, dict]) -> None:
+    looks = {p.name: Run(p).result["test_looks"] for p in (built[0] / "runs").iterdir()}
+    seeds = (0, 1)
+    # As they are, and by the rungs of views.
+    assert looks == {f"{name}-seed{s}": 2 for name in ("first", "second") for s in seeds}
+
+
+def test_a_changed_recipe_is_noticed(built: tuple[Path, dict], digits: Dataset) -> None:
+    other = replace(first, recipe=replace(first.recipe, learning_rate=0.5))
+    with pytest.raises(RunError, match=r"first-seed0 was trained with learning_rate 0.003, not"):
+        climb(digits, built[0], runs=1, rungs=[other])
+
+
+def test_a_run_that_was_made_anew_is_measured_anew(
+    built: tuple[Path, dict], digits: Dataset, tmp_path: Path
+) -> None:
+    """Answers are of certain weights, not of a folder's name."""
+    from cifarlab.ladder.answering import _answered_by
+
+    path = built[0] / "answers" / "first-seed0-test.npz"
+    assert _answered_by(path, weights_digest(Run(built[0] / "runs" / "first-seed0")))
+    assert not _answered_by(path, weights_digest(Run(built[0] / "runs" / "first-seed1")))
+    damaged = tmp_path / "a.npz"
+    damaged.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DataError, match="is damaged"):
+        _answered_by(damaged, "")
+
+
+@pytest.mark.parametrize(
+    ("rungs", "runs", "message"),
+    [
+        ((), 1, "needs a rung"),
+        ((first,), 0, "a run or more"),
+        ((first, first), 1, "two rungs have the name first"),
+        ((second,), 1, "second is derived from first, which is not below it"),
+    ],
+)
+def test_a_ladder_that_cannot_stand_is_refused(rungs: tuple, runs: int, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        climb("digits", runs=runs, rungs=rungs)
+
+
+# --- figures ---
+
+
+def answers(*rows: list[int], labels: list[int]) -> list[Answers]:
+    return [
+        Answers(str(i), Path(str(i)), np.array(r), np.array(labels)) for i, r in enumerate(rows)
+    ]
+
+
+def test_quality_by_hand() -> None:
+    members = answers([0, 0, 1, 1], [0, 1, 1, 1], labels=[0, 0, 0, 1])
+    found = quality(members, ["cat", "dog", "newt"])
+    assert found["accuracy_each"] == [0.75, 0.5]
+    assert found["accuracy_ci95"] == list(mean_interval([0.75, 0.5])[1:])
+    assert found["recall"] == {"cat": 0.5, "dog": 1.0, "newt": None}
+    alone = quality(members[:1], ["cat", "dog", "newt"])
+    assert alone["accuracy_ci95"] == list(wilson_interval(3, 4))
+    assert (found["ci_over"], alone["ci_over"]) == ("seeds", "images")
+
+
+def test_a_gain_within_each_seed_is_paired_by_seed() -> None:
+    """Seeds far apart, each a little better: Welch could not see what the pairs show."""
+    labels = [0] * 100
+    below = answers(*([0] * k + [1] * (100 - k) for k in (50, 70, 90)), labels=labels)
+    above = answers(*([0] * k + [1] * (100 - k) for k in (52, 72, 92)), labels=labels)
+    views = gain(below, above, both, ["cat", "dog"])
+    assert views["method"] == "seeds"
+    assert views["difference"] == pytest.approx(0.02)
+    assert views["measurable"]
+    trained = gain(below, above, second, ["cat", "dog"])
+    assert (trained["method"], trained["measurable"]) == ("welch", False)
+    assert trained["interval"][0] < 0 < trained["interval"][1]
+    one = gain(below[:1], above[:1], second, ["cat", "dog"])
+    assert one["method"] == "bootstrap"
+
+
+def test_an_ensemble_is_set_against_its_mean_member(built: tuple[Path, dict]) -> None:
+    folder, found = built
+    by_name = {rung["name"]: rung for rung in found["rungs"]}
+    kept = [np.load(folder / "answers" / f"views-seed{s}-test.npz") for s in (0, 1)]
+    shares = np.mean([softmax(k["logits"] / k["temperature"]) for k in kept], axis=0)
+    right = shares.argmax(axis=1) == kept[0]["labels"]
+    assert by_name["mean"]["accuracy_mean"] == pytest.approx(right.mean())
+    expected = right.mean() - by_name["views"]["accuracy_mean"]
+    assert by_name["mean"]["gain"]["difference"] == pytest.approx(expected)
+    assert by_name["mean"]["gain"]["method"] == "images"
+
+
+def test_costs_count_views_and_models(built: tuple[Path, dict]) -> None:
+    rungs = {rung["name"]: rung for rung in built[1]["rungs"]}
+    for key, factors in {
+        "multiply_adds": (1, 2, 4),
+        "parameters": (1, 1, 2),
+        "training_operations": (1, 1, 2),
+    }.items():
+        one = rungs["second"][key]
+        assert [rungs[name][key] for name in ("second", "views", "mean")] == [
+            pytest.approx(factor * one) for factor in factors
+        ]
+    images, second_run = 2 * 1150, rungs["second"]
+    assert second_run["training_operations"] == 6 * images * second_run["multiply_adds"]
+
+
+# --- the page ---
+
+
+def test_the_page_tells_what_is_measured_and_what_is_not(
+    built: tuple[Path, dict], tmp_path: Path
+) -> None:
+    found = json.loads(json.dumps(built[1]))
+    for rung, (difference, low, high) in zip(
+        found["rungs"][1:],
+        [(0.1, 0.05, 0.15), (0.01, -0.02, 0.04), (-0.03, -0.05, -0.01)],
+        strict=True,
+    ):
+        measurable = low > 0 or high < 0
+        rung["gain"] |= {"difference": difference, "interval": [low, high]}
+        rung["gain"]["measurable"] = measurable
+    page, picture = write_ladder_page(found, "cifarlab ladder digits", tmp_path)
+    text = unescape(page.read_text(encoding="utf-8"))
+    assert picture.read_bytes()[1:4] == b"PNG"
+    assert "The largest gains, in points: second (+10.0)." in text
+    assert "No measurable gain: views." in text
+    for words in (
+        "a gain",
+        "no measurable gain",
+        "a loss",
+        "+5.0 to +15.0",
+        "−3.0",
+        "The first, mir",
+    ):
+        assert words in text
+    assert "cifarlab ladder digits" in text
+    assert "<script" not in text
+    assert [row["name"] for row in ladder_context(found, "")["classes"]] == found["class_names"]
+
+
+def test_one_seed_says_what_its_intervals_are_of(built: tuple[Path, dict]) -> None:
+    assert "Means of 2 seeds" in ladder_context(built[1], "")["caption"]
+    assert "One seed a rung" in ladder_context(built[1] | {"runs": 1}, "")["caption"]
+
+
+# --- the command ---
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cifarlab.ladder, "RUNGS", SMALL)
+    monkeypatch.setattr(cifarlab.ladder, "ASIDE", BESIDE)
+
+
+def test_the_command_goes_on_and_prints_one_document(built: tuple[Path, dict], small: None) -> None:
+    answer = invoke("ladder", "digits", "--runs", 2, "--out", built[0], "--aside", "--json")
+    assert answer.status == 0, answer
+    found: Any = one_document(answer.out)
+    assert found["rungs"] == built[1]["rungs"]
+    assert Path(found["page"]).exists()
+    assert Path(found["plot"]).exists()
+    assert "no measurable gain" in answer.err or "a gain" in answer.err
+    with_one = invoke("ladder", "digits", "--runs", 1, "--out", built[0])
+    assert with_one.status == 0
+    assert "ensemble" not in with_one.out  # of one seed there is none
+
+
+def test_a_recipe_of_another_time_is_one_line(
+    built: tuple[Path, dict], small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = invoke("ladder", "digits", "--fast", "--out", built[0])
+    assert_one_error(answer, 1, "was trained with epochs 2, not 1", "remove it to train anew")
