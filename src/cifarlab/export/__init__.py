@@ -128,12 +128,12 @@ def _make(
     run: Run, format: str, made: Path, int8: bool, data: Dataset | str | None, tell: Tell
 ) -> dict[str, Any]:
     """Write the file to `made` and give its certificate."""
+    load_backend(run)
     from cifarlab.export.building import build, float_path
     from cifarlab.export.cases import find_dataset, make_cases, validation_case
     from cifarlab.export.certificate import certify
     from cifarlab.export.quantize import calibration_images
 
-    load_backend(run)
     dataset, missing = find_dataset(run, data, int8)
     cases, calibration = make_cases(run, dataset), None
     if int8 and dataset is not None:
