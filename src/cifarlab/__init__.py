@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # what `_HOME` says, in the form that editors and type checke
     from cifarlab.evaluate import Evaluation, evaluate
     from cifarlab.explain import class_activation_map, occlusion_map
     from cifarlab.explore import explore
+    from cifarlab.export import Export, export
     from cifarlab.ladder import climb
     from cifarlab.models import create_model, list_models
     from cifarlab.predict import Predictor, load_predictor
@@ -44,6 +45,7 @@ __all__ = [
     "Comparison",
     "Dataset",
     "Evaluation",
+    "Export",
     "Predictor",
     "Receipt",
     "Recipe",
@@ -58,6 +60,7 @@ __all__ = [
     "evaluate",
     "evaluate_predictions",
     "explore",
+    "export",
     "get_recipe",
     "list_models",
     "load_dataset",
@@ -78,6 +81,7 @@ _HOME = {
     "Comparison": "compare",
     "Dataset": "data",
     "Evaluation": "evaluate",
+    "Export": "export",
     "Predictor": "predict",
     "Receipt": "reproduce",
     "Recipe": "recipes",
@@ -91,6 +95,7 @@ _HOME = {
     "evaluate": "evaluate",
     "evaluate_predictions": "answers",
     "explore": "explore",
+    "export": "export",
     "get_recipe": "recipes",
     "list_models": "models",
     "load_dataset": "data",
