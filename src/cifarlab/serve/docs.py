@@ -45,10 +45,22 @@ def add_openapi(app: FastAPI, *models: type[BaseModel]) -> None:
                 schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
                 nested = schema.pop("$defs", {})
                 document["components"]["schemas"].update({**nested, model.__name__: schema})
+            _without_fastapi_errors(document)
             app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def _without_fastapi_errors(document: dict[str, Any]) -> None:
+    """Drop the answers that FastAPI says every operation may give: here they have another shape."""
+    foreign = "HTTPValidationError"
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            if foreign in str(operation["responses"].get("422")):
+                del operation["responses"]["422"]
+    for name in (foreign, "ValidationError"):
+        document["components"]["schemas"].pop(name, None)
 
 
 def type_name(schema: dict[str, Any]) -> str:
@@ -109,8 +121,7 @@ def _file(name: str) -> str:
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    # Most of what an OpenAPI document may say is optional: what is absent is shown as nothing.
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["type_name"] = type_name
     return environment.from_string(_file("docs.html"))
