@@ -26,6 +26,7 @@ from cifarlab.cli import (
     ladder,
     predict,
     robustness,
+    serve,
     train,
 )
 from cifarlab.errors import CifarlabError
@@ -58,7 +59,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _group in (data, train, evaluate, compare, robustness, audit, ladder, predict, export, info):
+for _group in (
+    data,
+    train,
+    evaluate,
+    compare,
+    robustness,
+    audit,
+    ladder,
+    predict,
+    export,
+    serve,
+    info,
+):
     _group.register(app)
 
 
