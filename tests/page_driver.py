@@ -62,7 +62,7 @@ def serve() -> Iterator[Site]:
     """The page at a free port, and an answer as the server gives it, busy where told to be."""
     import uvicorn
 
-    app, predictor = make_app(body_bytes=104_096)
+    app, predictor = make_app(max_bytes=104_096)
     asked, busy = [], {}
 
     @app.post("/v1/predict")
@@ -78,7 +78,10 @@ def serve() -> Iterator[Site]:
             further["view"] = PIXEL
         if explain:
             further["explanation"] = PIXEL
-        return {"model": {}, "predictions": [answer.to_json() | further]}
+        found = {"model": {}, "predictions": [answer.to_json() | further]}
+        if answer.error:
+            return JSONResponse(found | {"error": answer.error}, 422)
+        return found
 
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)

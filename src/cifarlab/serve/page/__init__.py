@@ -39,13 +39,13 @@ HEADERS = {
 }
 
 
-def add_page(app: FastAPI, predictor: Predictor, *, body_bytes: int = MAX_BYTES) -> None:
+def add_page(app: FastAPI, predictor: Predictor, *, max_bytes: int = MAX_BYTES) -> None:
     """Serve the page at ``/`` of `app`; it sends its pictures to ``v1/predict`` beside it.
 
     Args:
         app: the server, which answers ``POST /v1/predict``.
         predictor: whose classes and figures the page names.
-        body_bytes: that the server takes in one request; the page refuses a file that would make
+        max_bytes: that the server takes in one request; the page refuses a file that would make
             a larger one before it is sent.
 
     Example:
@@ -54,7 +54,7 @@ def add_page(app: FastAPI, predictor: Predictor, *, body_bytes: int = MAX_BYTES)
         >>> sorted(route.path for route in app.routes if "page" in route.path)
         ['/page/examples/{name}.jpg', '/page/{name}']
     """
-    page = _page(predictor, min(MAX_BYTES, body_bytes - ENVELOPE)).encode()
+    page = _page(predictor, min(MAX_BYTES, max_bytes - ENVELOPE)).encode()
     pictures = {each.name: each for each in examples_for(predictor.class_names)}
 
     @app.get("/", include_in_schema=False)
@@ -98,7 +98,7 @@ def _answer(request: Request, content: bytes, kind: str) -> Response:
     return Response(content, media_type=kind, headers=headers)
 
 
-def _page(predictor: Predictor, max_bytes: int) -> str:
+def _page(predictor: Predictor, file_bytes: int) -> str:
     """The page's HTML, with what is true of this model and this server."""
     templates = jinja2.Environment(
         loader=jinja2.PackageLoader("cifarlab", "serve/page"),
@@ -117,6 +117,6 @@ def _page(predictor: Predictor, max_bytes: int) -> str:
         refuses=bool(predictor.known_threshold),
         examples=examples_for(predictor.class_names),
         accept=",".join(sorted(EXTENSIONS)),
-        max_bytes=max_bytes,
+        file_bytes=file_bytes,
         max_megapixels=MAX_PIXELS // 10**6,
     )

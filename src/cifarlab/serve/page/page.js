@@ -4,7 +4,7 @@ import * as camera from "./camera.js";
 import { Card } from "./card.js";
 
 const MOST = 100; // pictures at a time: a folder of thousands is work for the command line
-const MAX_BYTES = Number(document.body.dataset.maxBytes);
+const MOST_BYTES = Number(document.body.dataset.fileBytes); // of one picture
 
 const part = (selector) => document.querySelector(selector);
 const megabytes = (bytes) => `${(bytes / 2 ** 20).toFixed(bytes < 10 * 2 ** 20 ? 1 : 0)} MB`;
@@ -39,8 +39,8 @@ function newCard(file) {
 /** Why a file need not be sent, or null. */
 function unfit(file) {
   if (file.size === 0) return "The file is empty.";
-  if (file.size <= MAX_BYTES) return null;
-  return `It has ${megabytes(file.size)}; this server takes ${megabytes(MAX_BYTES)}. Make it smaller first.`;
+  if (file.size <= MOST_BYTES) return null;
+  return `It has ${megabytes(file.size)}; this server takes ${megabytes(MOST_BYTES)}. Make it smaller first.`;
 }
 
 /** Takes a card away; the focus goes to its neighbour, as the keyboard's user expects. */
@@ -154,7 +154,7 @@ part("#camera").addEventListener("click", async () => {
 });
 
 part("#clear").addEventListener("click", clear);
-part("#limit").textContent = megabytes(MAX_BYTES);
+part("#limit").textContent = megabytes(MOST_BYTES);
 
 // --- light or dark: as the system has it, until the button says otherwise ---
 

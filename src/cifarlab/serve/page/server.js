@@ -48,13 +48,11 @@ async function ask(file, explain, signal) {
 
 async function prediction(response) {
   const body = await response.json().catch(() => ({}));
-  if (!response.ok) {
-    const reason = typeof body.error === "string" ? body.error : `status ${response.status}`;
-    throw new Refusal(`The server refused it: ${reason}`, response.status >= 500);
-  }
-  const [answer] = body.predictions;
-  if (answer.error) throw new Refusal(sentence(answer.error));
-  return answer;
+  const answer = body.predictions?.[0];
+  if (answer?.error) throw new Refusal(sentence(answer.error)); // with whatever status
+  if (response.ok && answer) return answer;
+  const reason = typeof body.error === "string" ? body.error : `status ${response.status}`;
+  throw new Refusal(sentence(`the server refused it: ${reason}`), response.status >= 500);
 }
 
 function sentence(reason) {
