@@ -43,9 +43,9 @@ def make_app(class_names=NAMES, **options):
     return app, predictor
 
 
-def png(level, size=(24, 16)):
+def png(level, kind="PNG"):
     buffer = io.BytesIO()
-    Image.new("RGB", size, (level,) * 3).save(buffer, "PNG")
+    Image.new("RGB", (24, 16), (level,) * 3).save(buffer, kind)
     return buffer.getvalue()
 
 

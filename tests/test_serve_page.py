@@ -118,9 +118,10 @@ def files(tmp_path):
 
 
 def test_chosen_files_get_their_answers_and_nobody_else_is_asked(page, files):
-    chosen = files(dark=png(0), grey=png(128), notes=b"no picture", empty=b"", large=bytes(100_001))
+    sent = {"dark": png(0), "grey": png(128), "tiff": png(255, kind="TIFF"), "notes": b"no picture"}
+    chosen = files(**sent, empty=b"", large=bytes(100_001))
     page.find("#files").send_keys(chosen)
-    dark, grey, notes, empty, large = page.settled(5)
+    dark, grey, tiff, notes, empty, large = page.settled(6)
     assert (dark["outcome"], dark["title"]) == ("known", "airplane")
     bars = [page.find(".answer > .bars li", index).text.split() for index in range(3)]
     assert [name for name, *_ in bars] == ["airplane", "automobile", "ship"]
@@ -140,15 +141,22 @@ def test_chosen_files_get_their_answers_and_nobody_else_is_asked(page, files):
     assert "it is not a JPEG" in notes["text"]
     assert "The file is empty." in empty["text"]
     assert "this server takes 0.1 MB. Make it smaller first." in large["text"]
-    assert {each.file for each in page.site.asked} == {"dark.png", "grey.png", "notes.png"}
+    assert tiff["title"] == "frog"
+    pictures = [each.is_displayed() for each in page.every(".given")]
+    assert pictures == [True, True, False, False, False, False]  # those that the browser can show
+    assert {each.file for each in page.site.asked} == {f"{name}.png" for name in sent}
     status = page.find("#status").get_attribute("textContent")
-    assert status == "1 picture answered, 1 probably none of the classes, 3 without answer"
+    assert status == "2 pictures answered, 1 probably none of the classes, 3 without answer"
     events = [json.loads(e["message"])["message"] for e in page.browser.get_log("performance")]
-    sent = [e["params"] for e in events if e["method"] == "Network.requestWillBeSent"]
-    urls = {each["request"]["url"] for each in sent}
+    urls = {
+        each["params"]["request"]["url"]
+        for each in events
+        if each["method"] == "Network.requestWillBeSent"
+    }
     assert any(url.endswith("view=true") for url in urls)
     assert not [url for url in urls if not url.startswith((page.site.url, "data:", "blob:"))]
-    assert page.browser.get_log("browser") == []
+    complaints = [each["message"] for each in page.browser.get_log("browser")]
+    assert ["v1/predict" in each and "422" in each for each in complaints] == [True]  # of notes.png
 
 
 def test_pictures_are_dropped_anywhere(page):
@@ -245,7 +253,10 @@ def test_the_explanation_is_asked_for_when_wanted_and_blends(page):
     overlay, slider = page.find(".overlay"), page.find(".blend input")
     assert not overlay.is_displayed()
     assert not slider.is_displayed()
+    page.site.busy.update({"a.png": 1, "seconds": "0.3"})
     page.find(".why").click()
+    page.until(lambda: "it is asked again" in page.find(".legend").text)
+    assert "% sure" in page.find(".remark").text
     page.until(overlay.is_displayed)
     assert overlay.get_attribute("src") == PIXEL
     assert "Orange speaks for airplane, blue against it." in page.cards()[0]["text"]
@@ -257,7 +268,7 @@ def test_the_explanation_is_asked_for_when_wanted_and_blends(page):
     page.until(lambda: not overlay.is_displayed())
     page.find(".why").click()
     page.until(overlay.is_displayed)
-    assert [each.explain for each in page.site.asked] == [False, True]
+    assert [each.explain for each in page.site.asked] == [False, True, True]
 
 
 def test_the_camera_gives_a_picture_or_is_closed(page):

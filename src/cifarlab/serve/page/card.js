@@ -16,6 +16,7 @@ export function percent(p) {
 export class Card {
   #controller = new AbortController();
   #address;
+  #explaining = false;
 
   /** `element` is a copy of the template; `onSettled(card)` is called at each answer or refusal. */
   constructor(file, element, onSettled) {
@@ -47,20 +48,20 @@ export class Card {
     this.element.className = "busy";
     this.#part(".answer").setAttribute("aria-busy", "true");
     try {
-      this.#show(await this.#predict(false));
+      this.#show(await this.#predict(false, (text) => this.#remark(text)));
     } catch (error) {
       if (error.name === "AbortError") return;
       this.refuse(error.message, error.again);
     }
   }
 
-  #predict(explain) {
+  /** The server's answer; `tell` is given the words for the meantime. */
+  #predict(explain, tell) {
     return predict(this.file, {
       explain,
       signal: this.#controller.signal,
-      onAsk: () => this.#remark(explain ? "Looking closer…" : ""),
-      onWait: (seconds) =>
-        this.#remark(`The server is busy; it is asked again in ${Math.ceil(seconds)} s.`),
+      onAsk: () => tell(explain ? "Looking closer…" : ""),
+      onWait: (seconds) => tell(`The server is busy; it is asked again in ${Math.ceil(seconds)} s.`),
     });
   }
 
@@ -115,31 +116,27 @@ export class Card {
 
   /** Shows or hides the explanation; it is asked for when first wanted, because it takes long. */
   async #toggleWhy() {
-    const button = this.#part(".why");
-    const on = button.getAttribute("aria-pressed") !== "true";
-    button.setAttribute("aria-pressed", String(on));
-    const overlay = this.#part(".overlay");
-    if (on && !overlay.src) await this.#explain();
-    const shown = Boolean(overlay.src) && button.getAttribute("aria-pressed") === "true";
-    overlay.hidden = !shown;
-    this.#part(".blend").hidden = !shown;
-    this.#part(".legend").hidden = !shown;
+    const [button, overlay, legend] = [".why", ".overlay", ".legend"].map((each) => this.#part(each));
+    const wanted = () => button.getAttribute("aria-pressed") === "true";
+    button.setAttribute("aria-pressed", String(!wanted()));
+    legend.hidden = !wanted();
+    if (wanted() && !overlay.src && !this.#explaining) await this.#explain(overlay, legend);
+    overlay.hidden = this.#part(".blend").hidden = !(wanted() && overlay.src);
   }
 
-  async #explain() {
-    const before = this.#part(".remark").textContent;
+  async #explain(overlay, legend) {
+    this.#explaining = true;
     try {
-      const { explanation } = await this.#predict(true);
-      const overlay = this.#part(".overlay");
+      const { explanation } = await this.#predict(true, (text) => (legend.textContent = text));
       overlay.src = explanation;
       overlay.alt = `overlay: orange where the picture speaks for ${this.label}, blue against it`;
-      this.#part(".legend").textContent = `Orange speaks for ${this.label}, blue against it.`;
+      legend.textContent = `Orange speaks for ${this.label}, blue against it.`;
       this.#blend();
-      this.#remark(before);
     } catch (error) {
-      if (error.name === "AbortError") return;
+      if (error.name !== "AbortError") legend.textContent = error.message;
       this.#part(".why").setAttribute("aria-pressed", "false");
-      this.#remark(error.message);
+    } finally {
+      this.#explaining = false;
     }
   }
 

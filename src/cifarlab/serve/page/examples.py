@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 SIDE = 320  # pixels of a finished picture
-FINE = 4  # drawn so many times larger, then averaged: smooth edges
+FINE = 3  # drawn so many times larger, then averaged: smooth edges
 
 Colour = tuple[int, int, int]
 Points = Sequence[tuple[float, float]]
