@@ -1,7 +1,7 @@
 // The one conversation with the server: a picture in; an answer, or a sentence why not, out.
 
 const AT_ONCE = 4; // requests; the other pictures wait here, not in the server's queue
-const ATTEMPTS = 8; // of one picture at a busy server
+const ATTEMPTS = { answer: 8, explanation: 3 }; // at a busy server; an explanation is much work
 const LONGEST_WAIT = 30; // seconds, whatever the server says
 
 /** Why there is no answer, as people read it; `again` when the same question may go better. */
@@ -20,11 +20,12 @@ export class Refusal extends Error {
  */
 export function predict(file, { explain = false, signal, onWait = () => {}, onAsk = () => {} }) {
   return inTurn(async () => {
-    for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
+    const attempts = explain ? ATTEMPTS.explanation : ATTEMPTS.answer;
+    for (let attempt = 1; attempt <= attempts; attempt += 1) {
       onAsk();
       const response = await ask(file, explain, signal);
       if (response.status !== 503) return prediction(response);
-      if (attempt === ATTEMPTS) break;
+      if (attempt === attempts) break;
       const seconds = retryAfter(response);
       onWait(seconds);
       await pause(seconds, signal);
