@@ -29,8 +29,8 @@ RANKS = {
         [
             ["errors"],
             ["files"],
-            ["backend", "data", "recipes", "metrics", "plots", "corrupt"],
-            ["models", "augment", "optim", "panels", "shown"],
+            ["backend", "bundled", "data", "recipes", "metrics", "plots", "corrupt"],
+            ["models", "augment", "optim", "panels", "shown", "unknowns"],
             ["engine", "run"],
             ["prepare", "answers", "runtimes"],
             ["evaluate"],
@@ -42,7 +42,6 @@ RANKS = {
                 "audit",
                 "explain",
                 "robustness",
-                "unknowns",
                 "compare",
             ],
             ["report", "export", "serve", "ladder"],
@@ -256,12 +255,13 @@ def test_every_public_name_has_a_docstring_with_an_example(name: str) -> None:
 
 
 def test_the_backend_is_asked_for_by_name_in_few_places() -> None:
-    """Models and the rest run on any backend; only the engine knows each one."""
+    """Models and the rest run on any backend; only the engine knows each one,
+    and `runtimes` the program that each format of files is made for."""
     names = {"tensorflow", "jax", "torch"}
     asking = {
         relative(path)
         for path in MODULES
-        if part(path) not in ("engine", "backend")
+        if part(path) not in ("engine", "backend", "runtimes")
         for node in ast.walk(tree(path))
         if (isinstance(node, ast.Constant) and node.value in names)
         or (isinstance(node, ast.Attribute) and ast.unparse(node).endswith("backend.backend"))
