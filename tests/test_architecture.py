@@ -29,8 +29,8 @@ RANKS = {
         [
             ["errors"],
             ["files"],
-            ["backend", "data", "recipes", "metrics", "plots", "corrupt"],
-            ["models", "augment", "optim", "panels", "shown"],
+            ["backend", "bundled", "data", "recipes", "metrics", "plots", "corrupt"],
+            ["models", "augment", "optim", "panels", "shown", "unknowns"],
             ["engine", "run"],
             ["prepare", "answers", "runtimes"],
             ["evaluate"],
@@ -42,7 +42,6 @@ RANKS = {
                 "audit",
                 "explain",
                 "robustness",
-                "unknowns",
                 "compare",
             ],
             ["resumable"],
@@ -257,13 +256,13 @@ def test_every_public_name_has_a_docstring_with_an_example(name: str) -> None:
 
 
 def test_the_backend_is_asked_for_by_name_in_few_places() -> None:
-    """Models and the rest run on any backend; only the engine knows each one, and the export,
-    whose formats are written and read by one backend's own programs."""
+    """Models and the rest run on any backend; only the engine knows each one, and the export and
+    `runtimes` the programs that each format of files is written and read by."""
     names = {"tensorflow", "jax", "torch"}
     asking = {
         relative(path)
         for path in MODULES
-        if part(path) not in ("engine", "backend", "export")
+        if part(path) not in ("engine", "backend", "export", "runtimes")
         for node in ast.walk(tree(path))
         if (isinstance(node, ast.Constant) and node.value in names)
         or (isinstance(node, ast.Attribute) and ast.unparse(node).endswith("backend.backend"))

@@ -2,21 +2,24 @@
 
 Two answers that fail in different ways. The class-activation map asks the model's last feature
 maps where the evidence for a class lies; the occlusion map asks nothing of the model but its
-answers, and sees what is lost when a part of the image is covered.
+answers, and sees what is lost when a part of the image is covered. Only the first needs Keras: an
+exported model is explained without it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cifarlab.engine import feature_gradients, predict_logits
 from cifarlab.errors import CifarlabError, UsageError
 from cifarlab.metrics import softmax
+
+if TYPE_CHECKING:
+    import keras
 
 BATCH_SIZE = 256
 
@@ -102,6 +105,8 @@ def class_activation_map(
         >>> class_activation_map(model, np.zeros((2, 32, 32, 3), np.uint8)).shape
         (2, 32, 32)
     """
+    from cifarlab.engine import feature_gradients  # loads Keras
+
     layer, num_classes = feature_layer(model), model.output_shape[-1]
     maps = []
     for start in range(0, len(images), BATCH_SIZE):
@@ -206,7 +211,9 @@ def occlusion_map(
     masks = (inside[:, None, :, None] & inside[None, :, None, :]).reshape(-1, side, side)
     colour = np.rint(image.mean(axis=(0, 1))).astype(np.uint8)
     covered = np.where(masks[..., None], colour, image)
-    probabilities = softmax(predict_logits(call, np.concatenate([image[None], covered])))
+    views = np.concatenate([image[None], covered])
+    batches = [views[start : start + BATCH_SIZE] for start in range(0, len(views), BATCH_SIZE)]
+    probabilities = softmax(np.concatenate([call(batch) for batch in batches]))
     _checked_classes(np.array([class_index]), probabilities.shape[1])
     lost = probabilities[0, class_index] - probabilities[1:, class_index]
     weights = masks.reshape(len(masks), -1).astype(np.float64)
@@ -221,6 +228,8 @@ def _side(layer: keras.Layer) -> int:
 
 def _activates(layer: keras.Layer) -> bool:
     """Whether a layer is an activation, or ends in one as ``Conv2D(activation="relu")`` does."""
+    import keras
+
     activation = getattr(getattr(layer, "activation", None), "__name__", "linear")
     return isinstance(layer, keras.layers.ReLU) or activation != "linear"
 
