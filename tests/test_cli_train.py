@@ -29,7 +29,8 @@ FIGURES = {
 }
 BY_TRAINING = {
     *("recipe", "dataset", "seed", "epochs_run", "best_epoch", "stopped_early", "seconds"),
-    *("completed", "known_threshold", "parameters", "model_summary", "backend", "precision"),
+    *("completed", "known_score", "known_threshold"),
+    *("parameters", "model_summary", "backend", "precision"),
     "calibration",
 }
 FILES = (
