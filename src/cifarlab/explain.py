@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from cifarlab.errors import CifarlabError, UsageError
 from cifarlab.metrics import softmax
-from cifarlab.models.features import activates
 from cifarlab.run import Run
 
 if TYPE_CHECKING:
@@ -154,8 +153,8 @@ def keep_maps(run: Run, split: str) -> int:
     if len(places):
         of = (kept["logits"][rows].argmax(axis=1), kept["labels"][rows])
         maps = np.stack([class_activation_map(model, images, classes) for classes in of], axis=1)
-        added = {"map_place": places, "maps": np.rint(255 * maps).astype(np.uint8)}
-        run.write_predictions(split, **{**kept, **added})
+        kept |= {"map_place": places, "maps": np.rint(255 * maps).astype(np.uint8)}
+        run.write_predictions(split, **kept)
     return len(places)
 
 
@@ -173,6 +172,8 @@ def feature_layer(model: keras.Model) -> str:
         >>> feature_layer(create_model("tutorial_cnn", num_classes=10))
         'conv3'
     """
+    from cifarlab.models.features import activates  # loads Keras
+
     side = model.input_shape[1] or 0
     maps = [layer for layer in model.layers[1:] if _side(layer) >= 2]  # the first is the input
     fine = [each for each in maps if activates(each) and 8 * _side(each) >= side]

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -110,7 +111,7 @@ def _answered_by(path: Path, weights: str) -> bool:
         raise DataError(f"{path} is damaged ({error}); remove it to measure again") from error
 
 
-def _keep(path: Path, class_names: tuple[str, ...], **arrays: np.ndarray | None) -> None:
+def _keep(path: Path, class_names: tuple[str, ...], **arrays: Any) -> None:
     with replacing(path) as file:
         names = np.array(class_names)
         np.savez_compressed(file, allow_pickle=False, class_names=names, **arrays)

@@ -180,7 +180,7 @@ def _measured(facts: Facts) -> list[tuple[str, str, str, str | None]]:
     rows.append(("calibration error", percent(figures["ece"]), "ECE, 15 bins", "ece"))
     gain = facts.result.get("tta_gain")
     if gain:
-        low, high = (f"{100 * bound:+.2f}" for bound in gain["difference_ci95"])
+        worst, best = (f"{100 * bound:+.2f}" for bound in gain["difference_ci95"])
         ratio = gain["seconds_ratio"]
         cost = f", {number(ratio, 2)} times the time" if ratio else ""
         value = f"{100 * gain['difference']:+.2f}{SPACE}points"
@@ -189,7 +189,7 @@ def _measured(facts: Facts) -> list[tuple[str, str, str, str | None]]:
             (
                 f"views: {facts.result['tta']}",
                 value,
-                f"95 %: {low} to {high}; {without}{cost}",
+                f"95 %: {worst} to {best}; {without}{cost}",
                 "tta",
             )
         )
