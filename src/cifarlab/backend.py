@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import logging
 import os
 import platform
 import sys
@@ -83,7 +84,14 @@ def load(name: str | None = None) -> str:
         finally:
             os.dup2(descriptor, 2)
             os.close(descriptor)
+    logging.getLogger("tensorflow").addFilter(_worth_reading)
     return name
+
+
+def _worth_reading(record: logging.LogRecord) -> bool:
+    """Several models in one process are as many compilations, which TensorFlow takes for a
+    mistake."""
+    return "triggered tf.function retracing" not in record.getMessage()
 
 
 @contextmanager
