@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -126,6 +127,12 @@ for name in ("sklearn", "matplotlib", "jax", "json"):
         *("without sklearn", "without matplotlib", "without jax", "tensorflow"),
     ]
     assert (done.returncode, done.stderr) == (0, "later\n")
+
+
+def test_several_compilations_are_no_news() -> None:
+    said = "5 out of the last 9 calls to <function f> triggered tf.function retracing."
+    assert not backend._worth_reading(logging.makeLogRecord({"msg": said}))
+    assert backend._worth_reading(logging.makeLogRecord({"msg": "%s", "args": ("no memory",)}))
 
 
 def test_a_load_that_fails_shows_what_was_said(tmp_path) -> None:

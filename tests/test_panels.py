@@ -102,3 +102,16 @@ def test_risk_and_coverage_have_their_thresholds_marked() -> None:
     assert line.get_xydata().tolist() == [[0.5, 0.0], [1.0, 0.2]]
     assert mark.get_xydata().tolist() == [[0.75, 0.05]]
     assert [text.get_text() for text in axes.texts] == ["95 %"]
+
+
+def test_a_ladder_shows_each_rung_with_its_interval_and_its_cost() -> None:
+    names, means, seconds = ["first", "a $x_{$"], [0.7, 0.8], [60.0, 300.0]
+    figure = panels.ladder_steps(names, means, [(0.69, 0.72), (0.79, 0.81)], seconds)
+    steps, costs = figure.axes
+    assert [label.get_text() for label in steps.get_yticklabels()] == ["first  1", "a $x_{$  2"]
+    (reach,) = steps.containers[0].lines[2]
+    ends = [segment[:, 0].tolist() for segment in reach.get_segments()]
+    assert np.allclose(ends, [[0.69, 0.72], [0.79, 0.81]])
+    assert costs.lines[0].get_xydata().tolist() == [[60.0, 0.7], [300.0, 0.8]]
+    assert [text.get_text() for text in costs.texts] == ["1", "2"]
+    assert "a $x_{$" in words(figure)

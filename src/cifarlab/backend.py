@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import logging
 import os
 import platform
 import sys
@@ -68,6 +69,7 @@ def load(name: str | None = None) -> str:
     """Choose the backend as `configure` does, and load it without its notices; return its name."""
     name = configure(name)
     import_quietly("keras", UNNEEDED - {name})
+    logging.getLogger("tensorflow").addFilter(_worth_reading)
     return name
 
 
@@ -98,6 +100,12 @@ def stderr_aside() -> Iterator[None]:
         finally:
             os.dup2(descriptor, 2)
             os.close(descriptor)
+
+
+def _worth_reading(record: logging.LogRecord) -> bool:
+    """Several models in one process are as many compilations, which TensorFlow takes for a
+    mistake."""
+    return "triggered tf.function retracing" not in record.getMessage()
 
 
 @contextmanager

@@ -210,7 +210,10 @@ def ladder_steps(
     steps.set_xlabel("accuracy")
     costs.plot(seconds, means, "o", color=TRAIN)
     for i, x, y in zip(rungs, seconds, means, strict=True):
-        costs.annotate(str(i), (x, y), textcoords="offset points", xytext=(6, -3), fontsize=8)
+        # Neighbours cost nearly the same: their numbers stand on either side.
+        side, align = (6, "left") if i % 2 else (-6, "right")
+        offset = {"textcoords": "offset points", "xytext": (side, -3), "ha": align}
+        costs.annotate(str(i), (x, y), fontsize=8, **offset)
     costs.set(xlabel="seconds of training", ylabel="accuracy", xlim=(0, 1.12 * max(seconds)))
     costs.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
     costs.grid(color=FAINT, linewidth=0.5)

@@ -14,6 +14,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from cifarlab.answers import Answers
 from cifarlab.data import Dataset, load_dataset
 from cifarlab.errors import DataError, UsageError
@@ -85,6 +87,7 @@ def climb(
     for seed in range(runs):
         for rung in built:
             answer(site, rung, seed)
+            keras.utils.clear_session()  # what was compiled for a rung is of no use to the next
     found = _measured(site, rungs, aside, runs)
     write_json(folder / "ladder.json", found)
     return found

@@ -132,13 +132,12 @@ weight_decay = step(
 optimizer = step(
     weight_decay,
     "optimizer",
-    "Muon in place of AdamW, batches of 128",
+    "Muon in place of AdamW",
     "Muon makes the step of a kernel orthogonal, so that rare directions move as far as frequent "
     "ones, at a fraction of a training step's cost (Jordan et al. 2024). Its decay is of dense "
     "layers and biases alone, because it holds the norm of each kernel.",
     optimizer="muon",
-    batch_size=128,
-    learning_rate=0.02,
+    learning_rate=0.01,
     bias_rate=8e-4,
     head_rate=8e-4,
     weight_decay=4e-7,

@@ -68,7 +68,7 @@ def ladder_context(found: Mapping[str, Any], command: str) -> dict[str, Any]:
 
 
 def opening(found: Mapping[str, Any]) -> list[str]:
-    """What the ladder comes to, in two or three sentences."""
+    """What the ladder comes to, in a few sentences."""
     rungs, split = found["rungs"], {"test": "test", "val": "validation"}[found["split"]]
     first, last = rungs[0], rungs[-1]
     ends = f"From {percent(first['accuracy_mean'])} to {percent(last['accuracy_mean'])}"
@@ -81,6 +81,9 @@ def opening(found: Mapping[str, Any]) -> list[str]:
     if gains:
         named = [f"{r['name']} ({signed(r['gain']['difference'])})" for r in gains]
         words.append(f"The largest gains, in points: {listed(named)}.")
+    losses = [rung["name"] for rung in sure if rung["gain"]["difference"] < 0]
+    if losses:
+        words.append(f"A loss: {listed(losses)}.")
     unsure = [rung["name"] for rung in steps if not rung["gain"]["measurable"]]
     if unsure:
         words.append(f"No measurable gain: {listed(unsure)}.")
