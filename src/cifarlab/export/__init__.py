@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -97,17 +97,13 @@ def export(
     if int8 and not kind.int8:
         raise UsageError(f"{format} files are float32; int8 is for onnx and litert")
     target = _target(run, kind, out, int8)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as folder:
-            made = Path(folder, target.name)
-            certificate = _make(run, format, made, int8, data, tell)
-            if certificate["failures"]:
-                raise _failed(target, certificate)
-            write_json(certificate_path(target), certificate)
-            _place(made, target)
-    except OSError as error:
-        raise cannot_write(target, error) from error
+    with _folder_beside(target) as folder:
+        made = folder / target.name
+        certificate = _make(run, format, made, int8, data, tell)
+        if certificate["failures"]:
+            raise _failed(target, certificate)
+        write_json(certificate_path(target), certificate)
+        _place(made, target)
     return Export(target, certificate)
 
 
@@ -122,6 +118,18 @@ def _target(run: Run, kind: Format, out: str | Path | None, int8: bool) -> Path:
     if path.exists() and not is_ours:
         raise UsageError(f"{path} is there and is no such model; name another --out")
     return path
+
+
+@contextmanager
+def _folder_beside(target: Path) -> Iterator[Path]:
+    """A temporary folder on the disk of `target`, so that a rename takes what is made there."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-")
+    except OSError as error:
+        raise cannot_write(target, error) from error
+    with folder as path:
+        yield Path(path)
 
 
 def _make(
@@ -184,9 +192,12 @@ def _place(made: Path, target: Path) -> None:
     if made.is_file():
         write_bytes(target, made.read_bytes())
         return
-    # No system call takes a folder's place at once: what was there stands aside until it is over.
+    # No system call takes a folder's place at once: what was there stands aside, and goes with the
+    # temporary folder.
     aside = made.with_name("before")
-    if target.exists():
-        os.rename(target, aside)
-    os.rename(made, target)
-    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        if target.exists():
+            os.rename(target, aside)
+        os.rename(made, target)
+    except OSError as error:
+        raise cannot_write(target, error) from error
