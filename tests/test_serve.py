@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from cifarlab.serve import Limits, create_app
 from cifarlab.serve.front import CONTENT_SECURITY_POLICY
 from cifarlab.serve.service import Service
-from serving import CLASSES, tint
+from tint_server import CLASSES, tint
 
 LIMITS = Limits(request_images=4, explained_images=1, body_bytes=20_000, queue_images=64)
 
