@@ -79,10 +79,10 @@ def test_what_is_not_http_gets_json_too(address: str) -> None:
 
 
 def test_a_head_that_does_not_come_ends_the_connection(address: str) -> None:
-    for beginning in (b"", b"GET / HTTP/1.1\r\nHo"):
-        with connect(address) as connection:
-            connection.sendall(beginning)
-            assert connection.recv(1) == b""
+    with connect(address) as silent, connect(address) as slow:
+        slow.sendall(b"GET / HTTP/1.1\r\nHo")
+        assert answer(slow)[0] == 408
+        assert slow.recv(1) == silent.recv(1) == b""
 
 
 def test_a_body_that_does_not_come_is_given_up(address: str) -> None:
