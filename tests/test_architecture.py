@@ -30,7 +30,7 @@ RANKS = {
             ["errors"],
             ["files"],
             ["backend", "bundled", "data", "recipes", "metrics", "plots", "corrupt"],
-            ["models", "augment", "optim", "panels", "shown", "unknowns"],
+            ["models", "augment", "optim", "occlusion", "panels", "shown", "unknowns"],
             ["engine", "run"],
             ["prepare", "answers", "runtimes"],
             ["evaluate"],

@@ -37,7 +37,11 @@ def explained(activation=HEAT, occlusion=HEAT / 4, views=1):
     probabilities = dict(zip(NAMES, (0.9, 0.1, 0.0), strict=True))
     view = (PIXELS, activation, occlusion)
     return panels.explanation(
-        PIXELS.repeat(20, 0), [view] * views, ["cut out", "stretched"][:views], probabilities, "none"
+        PIXELS.repeat(20, 0),
+        [view] * views,
+        ["cut out", "stretched"][:views],
+        probabilities,
+        "none",
     )
 
 

@@ -24,9 +24,10 @@ if TYPE_CHECKING:  # what `_HOME` says, in the form that editors and type checke
     from cifarlab.data import Dataset, Split, load_dataset, one_hot
     from cifarlab.errors import CifarlabError
     from cifarlab.evaluate import Evaluation, evaluate
-    from cifarlab.explain import class_activation_map, occlusion_map
+    from cifarlab.explain import class_activation_map
     from cifarlab.explore import explore
     from cifarlab.models import create_model, list_models
+    from cifarlab.occlusion import occlusion_map
     from cifarlab.predict import Predictor, load_predictor
     from cifarlab.recipes import Recipe, get_recipe, recipe_names
     from cifarlab.report import write_report
@@ -89,7 +90,7 @@ _HOME = {
     "load_dataset": "data",
     "load_predictor": "predict",
     "measure_robustness": "robustness",
-    "occlusion_map": "explain",
+    "occlusion_map": "occlusion",
     "one_hot": "data",
     "recipe_names": "recipes",
     "train": "train",
