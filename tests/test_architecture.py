@@ -32,7 +32,7 @@ RANKS = {
             ["backend", "bundled", "data", "recipes", "metrics", "plots", "corrupt"],
             ["models", "augment", "optim", "occlusion", "panels", "shown", "unknowns"],
             ["engine", "run"],
-            ["prepare", "answers", "runtimes"],
+            ["prepare", "answers", "runtimes", "evaluation"],
             ["evaluate"],
             # A training ends with what evaluating its validation says.
             [

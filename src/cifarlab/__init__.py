@@ -23,7 +23,8 @@ if TYPE_CHECKING:  # what `_HOME` says, in the form that editors and type checke
     from cifarlab.compare import Comparison, compare
     from cifarlab.data import Dataset, Split, load_dataset, one_hot
     from cifarlab.errors import CifarlabError
-    from cifarlab.evaluate import Evaluation, evaluate
+    from cifarlab.evaluate import evaluate
+    from cifarlab.evaluation import Evaluation
     from cifarlab.explain import class_activation_map
     from cifarlab.explore import explore
     from cifarlab.models import create_model, list_models
@@ -73,7 +74,7 @@ _HOME = {
     "CifarlabError": "errors",
     "Comparison": "compare",
     "Dataset": "data",
-    "Evaluation": "evaluate",
+    "Evaluation": "evaluation",
     "Predictor": "predict",
     "Recipe": "recipes",
     "Run": "run",

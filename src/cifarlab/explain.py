@@ -15,9 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from cifarlab.engine import feature_gradients
 from cifarlab.errors import CifarlabError
+from cifarlab.models.features import activates
 from cifarlab.occlusion import Logits, checked_classes, occlusion_map
+from cifarlab.run import Run
 
 BATCH_SIZE = 256
+MAPPED = 12  # of a run's worst mistakes: those whose maps it keeps
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +119,38 @@ def class_activation_map(
     return np.divide(stretched, highest, out=np.zeros_like(stretched), where=highest > 0)
 
 
+def keep_maps(run: Run, split: str) -> int:
+    """Keep the class-activation maps of a run's worst mistakes on a split, for its report.
+
+    They are added to the predictions of `split`: ``map_place`` int64 (K,), which of the shown
+    images they are of, and ``maps`` uint8 (K, 2, S, S), 255 times the map of what the image was
+    called, then of its label.
+
+    Returns:
+        K, at most `MAPPED`; 0 where the split is not evaluated, nothing was wrong, or the model has
+        no feature maps.
+
+    Raises:
+        RunError: the run is damaged.
+    """
+    if not (run.path / f"predictions-{split}.npz").exists():
+        return 0
+    kept = run.predictions(split)
+    places = np.flatnonzero(kept["shown_kind"] == "worst")[:MAPPED]
+    rows, images = kept["shown_index"][places], kept["shown_images"][places]
+    model = run.load_model()
+    try:
+        feature_layer(model)
+    except CifarlabError:
+        return 0
+    if len(places):
+        of = (kept["logits"][rows].argmax(axis=1), kept["labels"][rows])
+        maps = np.stack([class_activation_map(model, images, classes) for classes in of], axis=1)
+        added = {"map_place": places, "maps": np.rint(255 * maps).astype(np.uint8)}
+        run.write_predictions(split, **{**kept, **added})
+    return len(places)
+
+
 def feature_layer(model: keras.Model) -> str:
     """The layer whose maps `class_activation_map` reads.
 
@@ -132,7 +167,7 @@ def feature_layer(model: keras.Model) -> str:
     """
     side = model.input_shape[1] or 0
     maps = [layer for layer in model.layers[1:] if _side(layer) >= 2]  # the first is the input
-    fine = [each for each in maps if _activates(each) and 8 * _side(each) >= side]
+    fine = [each for each in maps if activates(each) and 8 * _side(each) >= side]
     if not maps:
         raise CifarlabError(
             f"{model.name} has no feature maps to explain by; occlusion_map works with any model"
@@ -155,12 +190,6 @@ def _side(layer: keras.Layer) -> int:
     """The side of the map that a layer gives; 0 where it gives none."""
     shape = layer.output.shape
     return (shape[1] or 0) if len(shape) == 4 else 0
-
-
-def _activates(layer: keras.Layer) -> bool:
-    """Whether a layer is an activation, or ends in one as ``Conv2D(activation="relu")`` does."""
-    activation = getattr(getattr(layer, "activation", None), "__name__", "linear")
-    return isinstance(layer, keras.layers.ReLU) or activation != "linear"
 
 
 def _interpolation(side: int, cells: int) -> NDArray[np.float32]:
