@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # what `_HOME` says, in the form that editors and type checke
     from cifarlab.evaluation import Evaluation
     from cifarlab.explain import class_activation_map
     from cifarlab.explore import explore
+    from cifarlab.export import Export, export
     from cifarlab.models import create_model, list_models
     from cifarlab.occlusion import occlusion_map
     from cifarlab.predict import Predictor, load_predictor
@@ -44,6 +45,7 @@ __all__ = [
     "Comparison",
     "Dataset",
     "Evaluation",
+    "Export",
     "Predictor",
     "Recipe",
     "Run",
@@ -56,6 +58,7 @@ __all__ = [
     "evaluate",
     "evaluate_predictions",
     "explore",
+    "export",
     "get_recipe",
     "list_models",
     "load_dataset",
@@ -75,6 +78,7 @@ _HOME = {
     "Comparison": "compare",
     "Dataset": "data",
     "Evaluation": "evaluation",
+    "Export": "export",
     "Predictor": "predict",
     "Recipe": "recipes",
     "Run": "run",
@@ -86,6 +90,7 @@ _HOME = {
     "evaluate": "evaluate",
     "evaluate_predictions": "answers",
     "explore": "explore",
+    "export": "export",
     "get_recipe": "recipes",
     "list_models": "models",
     "load_dataset": "data",
