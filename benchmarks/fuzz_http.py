@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import io
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -110,7 +111,14 @@ def mutated(number: int, seed: int, valid: list[bytes]) -> bytes:
     data = valid[random.integers(len(valid))]
     for _ in range(random.integers(1, 4)):
         data = MUTATIONS[random.integers(len(MUTATIONS))](data, random)
-    return data
+    return with_true_length(data) if random.random() < 0.7 else data
+
+
+def with_true_length(data: bytes) -> bytes:
+    """The head's declared length put right, so that what is damaged is the body, and is read."""
+    head, gap, body = data.partition(b"\r\n\r\n")
+    length = b"Content-Length: %d" % len(body)
+    return re.sub(rb"(?i)content-length: \d+", length, head) + gap + body
 
 
 async def fuzz(server: Server, arguments: argparse.Namespace) -> dict[str, Any]:
