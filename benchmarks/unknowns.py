@@ -24,10 +24,10 @@ import numpy as np
 from cifarlab import backend, unknowns
 from cifarlab.data import load_dataset
 from cifarlab.data.decode import decode_image, fit_image
+from cifarlab.data.find import find_images
 from cifarlab.data.holdout import random_keys
 from cifarlab.errors import CifarlabError, UsageError
 from cifarlab.files import write_json
-from cifarlab.predict import find_images
 from cifarlab.run import Run
 
 PIECES = 4  # of a jigsaw, along a side

@@ -30,7 +30,7 @@ RANKS = {
             ["errors"],
             ["files"],
             ["backend", "bundled", "data", "recipes", "metrics", "plots", "corrupt"],
-            ["models", "augment", "optim", "panels", "shown", "unknowns"],
+            ["models", "augment", "optim", "occlusion", "panels", "shown", "unknowns"],
             ["engine", "run"],
             ["prepare", "answers", "runtimes", "evaluation"],
             ["evaluate"],
@@ -257,7 +257,7 @@ def test_every_public_name_has_a_docstring_with_an_example(name: str) -> None:
 
 def test_the_backend_is_asked_for_by_name_in_few_places() -> None:
     """Models and the rest run on any backend; only the engine knows each one, and the export and
-    `runtimes` the programs that each format of files is written and read by."""
+    `runtimes`, whose formats are written and read by one backend's own programs."""
     names = {"tensorflow", "jax", "torch"}
     asking = {
         relative(path)

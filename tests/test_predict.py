@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from cifarlab import predict as api
-from cifarlab.cli import main
 from cifarlab.bundled import bundled_path
+from cifarlab.cli import main
 from cifarlab.data.decode import decode_image, fit_image
 from cifarlab.data.find import find_images
 from cifarlab.errors import CifarlabError, ImageError, ModelFileError, RunError, UnknownNameError
@@ -172,10 +172,10 @@ def test_the_model_sees_the_fitted_picture(predictor, photos):
 
 def test_probabilities_and_scores_are_means_over_the_views(predictor):
     """A picture green but for its red middle: the crop is red, the stretched view mostly green."""
-    pixels = np.zeros((8, 32, 3), np.uint8)
+    pixels = np.zeros((10, 40, 3), np.uint8)
     pixels[..., 1] = 200
-    pixels[:, 12:20] = (200, 0, 0)
-    both = dataclasses.replace(predictor, fit="crop+stretch", known_score="energy")
+    pixels[:, 15:25] = (200, 0, 0)
+    both = dataclasses.replace(predictor, fit="photo", known_score="energy")
     views = both.model_views(pixels)
     singles = [dataclasses.replace(both, fit=fit) for fit in ("crop", "stretch")]
     for view, single in zip(views, singles, strict=True):
@@ -337,8 +337,8 @@ def test_a_name_that_nothing_has_is_told_the_nearest(trained, tmp_path, monkeypa
         load_predictor(tmp_path / "absent")
     with pytest.raises(RunError, match="is not a run folder"):
         load_predictor(tmp_path)
+    (tmp_path / "weights.h5").write_bytes(b"")
     with pytest.raises(ModelFileError, match=r"\.h5 file can run code"):
-        (tmp_path / "weights.h5").write_bytes(b"")
         load_predictor(tmp_path / "weights.h5")
 
 
@@ -362,7 +362,7 @@ def test_the_bundled_model_needs_no_framework(photos):
     loaded = {name.partition(".")[0] for name in output.stdout.splitlines()[-1].split()}
     assert "onnxruntime" in loaded
     assert not loaded & {"keras", "tensorflow", "jax", "matplotlib", "sklearn", "scipy"}
-    assert "cifarlab.data.catalog" not in output.stdout  # nor what looks for datasets
+    assert "cifarlab.data.download" not in output.stdout  # nor what looks for datasets
 
 
 # --- the command ---

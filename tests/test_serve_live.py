@@ -20,7 +20,7 @@ from cifarlab.cli import main
 from cifarlab.serve.server import is_loopback
 
 EXAMPLES = int(os.environ.get("CIFARLAB_EXAMPLES", "4"))  # of requests for each operation
-PROGRAM = Path(__file__).with_name("serving.py")
+PROGRAM = Path(__file__).with_name("tint_server.py")
 PPM = b"P6 1 1 255 \xff\x00\x00"
 FORM = (
     b'--b\r\nContent-Disposition: form-data; name="images"; filename="a.ppm"\r\n\r\n'
@@ -79,10 +79,10 @@ def test_what_is_not_http_gets_json_too(address: str) -> None:
 
 
 def test_a_head_that_does_not_come_ends_the_connection(address: str) -> None:
-    for beginning in (b"", b"GET / HTTP/1.1\r\nHo"):
-        with connect(address) as connection:
-            connection.sendall(beginning)
-            assert connection.recv(1) == b""
+    with connect(address) as silent, connect(address) as slow:
+        slow.sendall(b"GET / HTTP/1.1\r\nHo")
+        assert answer(slow)[0] == 408
+        assert slow.recv(1) == silent.recv(1) == b""
 
 
 def test_a_body_that_does_not_come_is_given_up(address: str) -> None:
@@ -148,7 +148,7 @@ def test_no_made_up_request_breaks_it(address: str) -> None:
 def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     from cifarlab.errors import CifarlabError
     from cifarlab.serve import create_app, serve
-    from serving import tint
+    from tint_server import tint
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -159,7 +159,7 @@ def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) ->
 def test_the_command_announces_itself(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from serving import tint
+    from tint_server import tint
 
     def run(app, host: str, port: int, on_start) -> None:
         assert app.state.service.limits.queue_images == 40

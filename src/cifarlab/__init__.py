@@ -25,11 +25,12 @@ if TYPE_CHECKING:  # what `_HOME` says, in the form that editors and type checke
     from cifarlab.errors import CifarlabError
     from cifarlab.evaluate import evaluate
     from cifarlab.evaluation import Evaluation
-    from cifarlab.explain import class_activation_map, occlusion_map
+    from cifarlab.explain import class_activation_map
     from cifarlab.explore import explore
     from cifarlab.export import Export, export
     from cifarlab.ladder import climb
     from cifarlab.models import create_model, list_models
+    from cifarlab.occlusion import occlusion_map
     from cifarlab.predict import Predictor, load_predictor
     from cifarlab.recipes import Recipe, get_recipe, recipe_names
     from cifarlab.report import write_report
@@ -102,7 +103,7 @@ _HOME = {
     "load_dataset": "data",
     "load_predictor": "predict",
     "measure_robustness": "robustness",
-    "occlusion_map": "explain",
+    "occlusion_map": "occlusion",
     "one_hot": "data",
     "recipe_names": "recipes",
     "reproduce": "reproduce",

@@ -6,7 +6,7 @@ import io
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
@@ -196,18 +196,17 @@ def draw_into(
     from cifarlab.cli.sorting import file_name, free_path
     from cifarlab.data.decode import decode_image
     from cifarlab.data.views import describe_views
-    from cifarlab.explain import explain
     from cifarlab.panels import explanation
     from cifarlab.plots import save_png
 
     image = decode_image(source)
     seen = predictor.model_views(image)
     best = predictor.class_names.index(str(prediction.label))
-    found = [explain(view, predictor.calibrated, predictor.network, best) for view in seen]
+    found = [evidence(predictor, view, best) for view in seen]
     step = max(1, max(image.shape) // 512)  # a photograph has more pixels than the drawing shows
     figure = explanation(
         image[::step, ::step],
-        [(view, each.activation, each.occlusion) for view, each in zip(seen, found, strict=True)],
+        [(view, *maps) for view, maps in zip(seen, found, strict=True)],
         describe_views(image.shape, predictor.image_size, predictor.fit),
         dict(prediction.top(top)),
         "" if prediction.known else NOT_KNOWN,
@@ -215,3 +214,15 @@ def draw_into(
     path = free_path(folder, f"{Path(file_name(source)).stem}.png")
     save_png(figure, path)
     return path
+
+
+def evidence(predictor: Predictor, view: Any, class_index: int) -> tuple[Any, Any]:
+    """The class-activation map, where Keras runs the model, and the occlusion map, both (S, S)."""
+    if predictor.network is None:
+        from cifarlab.occlusion import occlusion_map
+
+        return None, occlusion_map(predictor.calibrated, view, class_index)
+    from cifarlab.explain import explain
+
+    found = explain(view, predictor.calibrated, predictor.network, class_index)
+    return found.activation, found.occlusion

@@ -1,14 +1,14 @@
 """From a picture of any shape to the squares that a model is shown, and the same in words.
 
-CIFAR-10's images are square as they come, so what a model trained on them should see of a
-photograph is open. Each way loses something: a crop the rim, stretching the proportions, padding
-the size. A model is wrong about different photographs each way, so "crop+stretch" shows it both
-and averages the probabilities; docs/predict.md has the figures.
+CIFAR-10's images are square and filled by their object, so what a model trained on them should see
+of a photograph is open. Each way loses something: a crop the rim, stretching the proportions, and
+in either the object may be small. So "photo" shows the model several views and averages what it
+says; docs/predict.md has the figures of this and of the alternatives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,18 +16,24 @@ import numpy as np
 from cifarlab.data.decode import FITS, Pixels, fit_image
 from cifarlab.errors import UnknownNameError
 
-RULES = (*FITS, "crop+stretch")  # ways to scale a picture for a prediction; "+" means both
+RULES = (*FITS, "photo")  # ways to scale a picture for a prediction
+ZOOM = 0.8  # the share of each side that the nearer views of "photo" keep
 SQUARE_DATA = ("cifar10", "digits")  # datasets whose images are square before anything fits them
 
 _IN_WORDS = {
-    "crop": "its centre square",
+    "crop": "the centre square",
     "stretch": "stretched to a square",
-    "pad": "whole, its short side continued as a mirror image",
+    "pad": "the whole, its short side continued as a mirror image",
 }
 
 
 def fit_views(image: Pixels, size: int, rule: str) -> Pixels:
     """The squares of a picture that a model is shown; its probabilities are averaged over them.
+
+    "photo" is the centre square and the picture stretched to a square, each of the whole picture
+    and of its middle four fifths: four views. It is fewer where some would be alike: a square
+    picture has nothing to stretch, one that is less than twice the model's size was framed by
+    somebody else, and one of just that size is shown as it is. Any other rule has one view.
 
     Args:
         image: uint8 (H, W, 3).
@@ -35,40 +41,41 @@ def fit_views(image: Pixels, size: int, rule: str) -> Pixels:
         rule: one of `RULES`.
 
     Returns:
-        uint8 (V, S, S, 3): a view for each part of `rule`, and one where the picture is square,
-        for which every part is the same.
+        uint8 (V, S, S, 3), the whole picture first.
 
     Raises:
         UnknownNameError: `rule` is none of `RULES`.
 
     Example:
-        >>> [len(fit_views(np.zeros(s, np.uint8), 32, "crop+stretch")) for s in
-        ...  ((480, 640, 3), (32, 32, 3))]
-        [2, 1]
+        >>> shapes = (480, 640, 3), (480, 480, 3), (48, 64, 3), (32, 32, 3)
+        >>> [len(fit_views(np.zeros(shape, np.uint8), 32, "photo")) for shape in shapes]
+        [4, 2, 2, 1]
     """
-    return np.stack([fit_image(image, size, fit) for fit in _fits(image.shape, rule)])
+    views = []
+    for share, fit in _parts(image.shape, size, rule):
+        views.append(fit_image(_middle(image, share), size, fit))
+    return np.stack(views)
 
 
 def describe_views(shape: tuple[int, ...], size: int, rule: str) -> list[str]:
     """What `fit_views` does to a picture of `shape` (H, W, ...), in words, a line a view.
 
     Example:
-        >>> describe_views((480, 640, 3), 32, "crop+stretch")[0]
-        'its centre square, 480 of 640 x 480, scaled to 32 x 32, antialiased'
+        >>> describe_views((480, 640, 3), 32, "photo")[0]
+        'the centre square of 640 x 480, scaled to 32 x 32, antialiased'
     """
     height, width = shape[:2]
-    if (height, width) == (size, size):
-        return [f"{size} x {size}, as it is"]
-    shrinks = size < height or size < width
-    scaling = f"scaled to {size} x {size}, " + ("antialiased" if shrinks else "bicubic")
     lines = []
-    for fit in _fits(shape, rule):
+    for share, fit in _parts(shape, size, rule):
         extent = f"{width} x {height}"
-        if height == width:
-            lines.append(f"{extent}, {scaling}")
-            continue
-        kept = f"{min(height, width)} of {extent}" if fit == "crop" else extent
-        lines.append(f"{_IN_WORDS[fit]}, {kept}, {scaling}")
+        if share != 1:
+            extent = f"the middle {share:.0%} of {extent}"
+        words = extent if height == width else f"{_IN_WORDS[fit]} of {extent}"
+        if fit == "stretch" and height != width:
+            words = f"{extent}, {_IN_WORDS[fit]}"
+        side = share * (min if fit == "crop" else max)(height, width)
+        how = ", antialiased" if side > size else ", enlarged" if side < size else ""
+        lines.append(f"{words}, " + (f"scaled to {size} x {size}{how}" if how else "as it is"))
     return lines
 
 
@@ -79,15 +86,28 @@ def photograph_rule(data: Mapping[str, Any]) -> str:
 
     Example:
         >>> photograph_rule({"name": "cifar10", "fit": "crop"})
-        'crop+stretch'
+        'photo'
         >>> photograph_rule({"name": "flowers", "fit": "pad"})
         'pad'
     """
-    return RULES[-1] if data["name"] in SQUARE_DATA and data["fit"] == "crop" else data["fit"]
+    return "photo" if data["name"] in SQUARE_DATA and data["fit"] == "crop" else data["fit"]
 
 
-def _fits(shape: tuple[int, ...], rule: str) -> list[str]:
+def _parts(shape: tuple[int, ...], size: int, rule: str) -> Iterator[tuple[float, str]]:
+    """Of each view the share of the picture's sides and the fit of `fit_image`."""
     if rule not in RULES:
         raise UnknownNameError("fit", rule, RULES)
-    fits = rule.split("+")
-    return fits[:1] if shape[0] == shape[1] else fits
+    height, width = shape[:2]
+    if rule != "photo":
+        yield 1, rule
+        return
+    for share in (1, ZOOM) if min(height, width) >= 2 * size else (1,):
+        for fit in ("crop",) if height == width else ("crop", "stretch"):
+            yield share, fit
+
+
+def _middle(image: Pixels, share: float) -> Pixels:
+    """The part around the centre with `share` of each side."""
+    rows, columns = (round(share * side) for side in image.shape[:2])
+    top, left = (image.shape[0] - rows) // 2, (image.shape[1] - columns) // 2
+    return image[top : top + rows, left : left + columns]

@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 from cifarlab import backend
+from cifarlab.data.views import photograph_rule
 from cifarlab.errors import RunError
 from cifarlab.run import Run
 from cifarlab.runtimes import ModelInfo
@@ -29,7 +30,7 @@ def model_info(run: Run) -> ModelInfo:
         info = ModelInfo(
             class_names=tuple(data["class_names"]),
             image_size=data["image_size"],
-            fit=data["fit"],
+            fit=photograph_rule(data),
             temperature=run.calibration("none")["temperature"],
             known_score=result.get("known_score", "max_softmax"),
             known_threshold=None if threshold is None else float(threshold),

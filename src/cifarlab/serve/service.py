@@ -17,8 +17,8 @@ import numpy as np
 from cifarlab.predict import Prediction
 from cifarlab.serve.batching import MicroBatcher
 from cifarlab.serve.limits import Limits
-from cifarlab.serve.model import Logits, ServedModel, Views
-from cifarlab.serve.pictures import heat_overlay, png_data_url
+from cifarlab.serve.model import Logits, Seen, ServedModel, Views
+from cifarlab.serve.pictures import heat_overlay, png_data_url, png_data_urls
 from cifarlab.serve.places import Overloaded, Places
 from cifarlab.serve.telemetry import Telemetry
 
@@ -109,30 +109,31 @@ class Service:
         seconds = limits.explain_seconds if explain else limits.deadline_seconds
         deadline = time.monotonic() + seconds
         seen = await asyncio.gather(
-            *(self._views(upload, number, deadline) for number, upload in enumerate(uploads, 1))
+            *(self._seen(upload, number, deadline) for number, upload in enumerate(uploads, 1))
         )
-        readable = [views for views in seen if not isinstance(views, str)]
-        rows = iter(await self.batcher.rows([view for each in readable for view in each], deadline))
+        readable = [each for each in seen if isinstance(each, Seen)]
+        every = [view for each in readable for view in each.views]
+        rows = iter(await self.batcher.rows(every, deadline))
         answers = []
-        for upload, views in zip(uploads, seen, strict=True):
-            if isinstance(views, str):
-                answers.append(Prediction(upload.file, error=views).to_json())
+        for upload, each in zip(uploads, seen, strict=True):
+            if isinstance(each, str):
+                answers.append(Prediction(upload.file, error=each).to_json())
                 continue
-            logits = np.stack([next(rows) for _ in views])
+            logits = np.stack([next(rows) for _ in each.views])
             answer = self.model.prediction(upload.file, logits).to_json()
             if view:
-                answer["view"] = await self.decoding(partial(png_data_url, views[0]), deadline)
-                answer["scaling"] = self.model.scaling
+                drawn = await self.decoding(partial(png_data_urls, each.views), deadline)
+                answer |= {"view": drawn, "scaling": each.scaling}
             if explain:
-                drawn = await self._explanation(views[0], answer["label"], deadline)
-                answer["explanation"] = drawn
+                heat = await self._explanation(each.views[0], answer["label"], deadline)
+                answer["explanation"] = heat
             answers.append(answer)
         self.telemetry.images(len(readable), len(seen) - len(readable))
         return answers
 
-    async def _views(self, upload: Upload, number: int, deadline: float) -> Views | str:
+    async def _seen(self, upload: Upload, number: int, deadline: float) -> Seen | str:
         name = upload.file or f"image {number}"
-        return await self.decoding(partial(self.model.views, upload.content, name), deadline)
+        return await self.decoding(partial(self.model.see, upload.content, name), deadline)
 
     async def _explanation(self, view: Views, label: str, deadline: float) -> str:
         """A heat map over the view as a data URL; its many answers come from the shared batches."""

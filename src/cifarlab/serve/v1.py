@@ -93,6 +93,6 @@ async def predict(
 
 
 def _model(service: Service) -> dict[str, Any]:
-    model = service.model
-    size = model.predictor.image_size
-    return {"name": model.name, "image_size": size, "scaling": model.scaling}
+    predictor = service.model.predictor
+    size, fit = predictor.image_size, predictor.fit
+    return {"name": service.model.name, "image_size": size, "fit": fit}
