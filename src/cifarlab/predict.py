@@ -150,6 +150,14 @@ class Predictor:
         """
         return fit_image(decode_image(image, name=name), self.image_size, self.fit)
 
+    def model_views(self, image: ImageSource, *, name: str | None = None) -> Pixels:
+        """All that the model sees of a picture: uint8 (V, S, S, 3)."""
+        return self.model_view(image, name=name)[None]
+
+    def prediction(self, file: str | None, logits: Pixels) -> Prediction:
+        """What the `logits` (V, C) of a picture's views say of it."""
+        return self._prediction(file, softmax(logits / self.temperature).mean(axis=0))
+
     def _predictions(
         self, files: Sequence[str | None], views: Sequence[Pixels | str]
     ) -> list[Prediction]:

@@ -15,7 +15,18 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from cifarlab import __version__
-from cifarlab.cli import audit, compare, console, data, evaluate, info, predict, robustness, train
+from cifarlab.cli import (
+    audit,
+    compare,
+    console,
+    data,
+    evaluate,
+    info,
+    predict,
+    robustness,
+    serve,
+    train,
+)
 from cifarlab.errors import CifarlabError
 
 # The order of a first visit; `cifarlab --help` keeps it.
@@ -46,7 +57,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _group in (data, train, evaluate, compare, robustness, audit, predict, info):
+for _group in (data, train, evaluate, compare, robustness, audit, predict, serve, info):
     _group.register(app)
 
 

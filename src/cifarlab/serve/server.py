@@ -1,0 +1,185 @@
+"""`serve`: the application on a socket, until a signal; then every accepted request is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import h11
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from cifarlab.errors import CifarlabError
+from cifarlab.serve.front import SECURITY_HEADERS
+from cifarlab.serve.service import Service
+
+BACKLOG = 2048
+# After SIGTERM, for requests that are on their way already: they were sent to a server that ran.
+GRACE_SECONDS = 0.3
+# How long a decoding thread may keep the interpreter from the event loop, which has refusals to
+# send; Python's own 5 ms, several times for one request, would be felt.
+SWITCH_SECONDS = 0.0005
+
+
+def serve(
+    app: FastAPI, host: str, port: int, on_start: Callable[[str], object] = lambda address: None
+) -> None:
+    """Answer requests until SIGTERM or Ctrl-C, then those that were accepted, and return.
+
+    Args:
+        app: what `create_app` gave.
+        host: address to listen on.
+        port: 0 for any that is free.
+        on_start: is told the server's address, ``http://host:port``, once it answers.
+
+    Raises:
+        CifarlabError: nobody can listen there.
+    """
+    service: Service = app.state.service
+    listener = listen(host, port)
+    config = uvicorn.Config(
+        app,
+        http=_protocol(service),
+        ws="none",
+        loop="asyncio",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(service.limits.drain_seconds)),
+    )
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # clients' mistakes are no news
+    sys.setswitchinterval(SWITCH_SECONDS)
+    with _signals_end_in_peace():
+        _Server(config, service, lambda: on_start(_address(host, listener))).run([listener])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        CifarlabError: the port is taken, or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CifarlabError(
+            f"cannot listen at {host} port {port}: {reason}; choose another with --host or --port"
+        ) from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens at `host`.
+
+    Example:
+        >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("0.0.0.0")
+        (True, True, False)
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's server, which drains in three steps: not ready, the grace, no new connections."""
+
+    def __init__(self, config: uvicorn.Config, service: Service, on_start: Callable[[], object]):
+        super().__init__(config)
+        self._service, self._on_start = service, on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_start()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._service.ready = False
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await asyncio.sleep(GRACE_SECONDS)
+        await super().shutdown(sockets)
+
+
+@contextmanager
+def _signals_end_in_peace() -> Iterator[None]:
+    """Uvicorn raises the signal that stopped it once more when it is done: let nothing come of it,
+    so that a drained server ends with status 0."""
+    caught = (signal.SIGINT, signal.SIGTERM)
+    before = {signum: signal.signal(signum, lambda *_: None) for signum in caught}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def _protocol(service: Service) -> type[H11Protocol]:
+    """Uvicorn's HTTP/1.1, with a limit on the time for a request's head, and errors as JSON."""
+
+    class Protocol(H11Protocol):
+        _limit: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._await_head()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.cycle is not None and not self.cycle.response_complete:
+                self._stop_waiting()  # the head is there; the body has a limit of its own
+
+        def on_response_complete(self) -> None:
+            # Also where a body was refused unread: what is left of it may take as long.
+            self._await_head()
+            super().on_response_complete()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._stop_waiting()
+            super().connection_lost(exc)
+
+        def send_400_response(self, msg: str) -> None:
+            if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+                self.transport.close()  # an answer has begun, or is over
+                return
+            body = json.dumps({"error": f"this is not HTTP: {msg}"}).encode()
+            head = [
+                (b"content-type", b"application/json"),
+                (b"content-length", str(len(body)).encode()),
+                (b"connection", b"close"),
+                *SECURITY_HEADERS,
+            ]
+            events = (h11.Response(status_code=400, headers=head), h11.Data(data=body))
+            for event in (*events, h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+            self.transport.close()
+            service.telemetry.answered("other", 400)
+
+        def _await_head(self) -> None:
+            self._stop_waiting()
+            seconds = service.limits.head_seconds
+            self._limit = self.loop.call_later(seconds, self.transport.close)
+
+        def _stop_waiting(self) -> None:
+            if self._limit is not None:
+                self._limit.cancel()
+                self._limit = None
+
+    return Protocol
+
+
+def _address(host: str, listener: socket.socket) -> str:
+    port = listener.getsockname()[1]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

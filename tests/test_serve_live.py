@@ -1,0 +1,183 @@
+"""The server as a process: connections that dawdle, signals, and whatever a generator sends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from cifarlab.cli import main
+from cifarlab.serve.server import is_loopback
+
+EXAMPLES = int(os.environ.get("CIFARLAB_EXAMPLES", "4"))  # of requests for each operation
+PROGRAM = Path(__file__).with_name("tint_server.py")
+PPM = b"P6 1 1 255 \xff\x00\x00"
+FORM = (
+    b'--b\r\nContent-Disposition: form-data; name="images"; filename="a.ppm"\r\n\r\n'
+    + PPM
+    + b"\r\n--b--\r\n"
+)
+HEAD = (
+    b"POST /v1/predict HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n"
+    b"Content-Type: multipart/form-data; boundary=b\r\n\r\n" % len(FORM)
+)
+
+
+@contextmanager
+def serving(slow_ms: float = 0.0, **limits: float) -> Iterator[tuple[subprocess.Popen, str]]:
+    command = [sys.executable, str(PROGRAM), json.dumps([slow_ms, limits])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    try:
+        assert process.stdout
+        yield process, process.stdout.readline().strip()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def connect(address: str) -> socket.socket:
+    parts = urlsplit(address)
+    return socket.create_connection((parts.hostname, parts.port), timeout=30)
+
+
+def answer(connection: socket.socket) -> tuple[int, dict]:
+    """The status and the JSON of the next answer."""
+    received = b""
+    while (end := received.find(b"\r\n\r\n")) < 0 or len(received) < end + 4 + length(received):
+        piece = connection.recv(65536)
+        assert piece, f"closed after {received!r}"
+        received += piece
+    return int(received.split()[1]), json.loads(received[end + 4 :])
+
+
+def length(received: bytes) -> int:
+    return int(received.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with serving(head_seconds=1, body_seconds=1) as (_, address):
+        yield address
+
+
+def test_what_is_not_http_gets_json_too(address: str) -> None:
+    with connect(address) as connection:
+        connection.sendall(b"HELLO\r\n\r\n")
+        status, found = answer(connection)
+        assert (status, list(found)) == (400, ["error"])
+
+
+def test_a_head_that_does_not_come_ends_the_connection(address: str) -> None:
+    for beginning in (b"", b"GET / HTTP/1.1\r\nHo"):
+        with connect(address) as connection:
+            connection.sendall(beginning)
+            assert connection.recv(1) == b""
+
+
+def test_a_body_that_does_not_come_is_given_up(address: str) -> None:
+    with connect(address) as connection:
+        connection.sendall(HEAD + FORM[:20])
+        assert answer(connection)[0] == 408
+
+
+def test_a_connection_serves_many_requests(address: str) -> None:
+    with connect(address) as connection:
+        for _ in range(3):
+            connection.sendall(HEAD + FORM)
+            status, found = answer(connection)
+            assert (status, found["predictions"][0]["label"]) == (200, "red")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM to catch there")
+def test_sigterm_answers_all_that_was_accepted() -> None:
+    with serving(slow_ms=30, batch_images=2) as (process, address):
+        connections = [connect(address) for _ in range(16)]
+        for connection in connections:
+            connection.sendall(HEAD + FORM)
+        time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert [answer(connection)[0] for connection in connections] == [200] * 16
+        assert process.wait(timeout=20) == 0
+        with pytest.raises(OSError, match="refused"):
+            connect(address)
+
+
+def test_no_made_up_request_breaks_it(address: str) -> None:
+    """Requests generated from the OpenAPI document: no 5xx, and no status that it does not name."""
+    import schemathesis
+    from hypothesis import HealthCheck, Phase, given, settings
+    from schemathesis.checks import not_a_server_error
+    from schemathesis.specs.openapi import checks
+
+    schema = schemathesis.openapi.from_url(f"{address}/openapi.json")
+    chosen = [
+        not_a_server_error,
+        checks.status_code_conformance,
+        checks.content_type_conformance,
+        checks.response_schema_conformance,
+    ]
+    quick = settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    for operation in (each.ok() for each in schema.get_all_operations()):
+
+        @quick
+        @given(case=operation.as_strategy())
+        def no_server_error(case) -> None:
+            case.call_and_validate(checks=chosen)
+
+        no_server_error()
+
+
+def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    from cifarlab.errors import CifarlabError
+    from cifarlab.serve import create_app, serve
+    from tint_server import tint
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(CifarlabError, match=f"cannot listen at 127.0.0.1 port {port}"):
+            serve(create_app(tint()), "127.0.0.1", port)
+
+
+def test_the_command_announces_itself(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tint_server import tint
+
+    def run(app, host: str, port: int, on_start) -> None:
+        assert app.state.service.limits.queue_images == 40
+        on_start(f"http://{host}:{port}")
+
+    monkeypatch.setattr("cifarlab.predict.load_predictor", lambda model: tint())
+    monkeypatch.setattr("cifarlab.serve.serve", run)
+    words = ["serve", "--model", "some/tint.onnx", "--host", "0.0.0.0", "--queue", "40", "--json"]
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"address": "http://0.0.0.0:8000", "model": "tint"}
+    assert err.count("warning: anybody who can reach 0.0.0.0") == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "own"), [("localhost", True), ("::1", True), ("::", False), ("example.org", False)]
+)
+def test_which_addresses_stay_on_this_machine(host: str, own: bool) -> None:
+    assert is_loopback(host) is own

@@ -1,0 +1,31 @@
+"""A model that costs nothing, for the tests of the server; run as a program, it serves."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+import numpy as np
+
+from cifarlab.predict import Predictor
+
+CLASSES = ("red", "green", "blue")
+
+
+def tint(slow_ms: float = 0.0) -> Predictor:
+    """Tells the colour of a picture's upper left quarter; takes `slow_ms` an image."""
+
+    def logits(views: np.ndarray) -> np.ndarray:
+        time.sleep(slow_ms / 1000 * len(views))
+        return views[:, :8, :8].mean(axis=(1, 2)) / 32
+
+    return Predictor(CLASSES, 16, "crop", 0.4, logits, temperature=2.0)
+
+
+if __name__ == "__main__":
+    from cifarlab.serve import Limits, create_app, serve
+
+    slow, limits = json.loads(sys.argv[1])
+    app = create_app(tint(slow), Limits(**limits), name="tint")
+    serve(app, "127.0.0.1", 0, lambda address: print(address, flush=True))
