@@ -23,7 +23,8 @@ PIXEL = (
     "awAAAABJRU5ErkJggg=="
 )
 SOURCE = {"recipe": "quick", "dataset": "cifar10", "split": "test", "n": 10_000}
-SOURCE |= {"accuracy": 0.888, "accuracy_ci95": [0.8817, 0.894], "limits": ["It knows no night."]}
+SOURCE |= {"accuracy": 0.888, "accuracy_ci95": [0.8817, 0.894], "tta": "flip"}
+SOURCE |= {"limits": ["It knows no night."]}
 
 
 class Brightness:
@@ -76,6 +77,8 @@ def serve() -> Iterator[Site]:
         further = {"file": image.filename, "scaling": "its middle square"}
         if view:
             further["view"] = PIXEL
+        if image.filename.startswith("views"):
+            further |= {"view": [PIXEL] * 3, "scaling": ["whole", "near", "<far>"]}
         if explain:
             further["explanation"] = PIXEL
         found = {"model": {}, "predictions": [answer.to_json() | further]}

@@ -77,7 +77,7 @@ def test_the_page_says_what_is_true_of_the_model(client):
     )
     assert "looks at 8 × 8 pixels of a picture, and says when" in text
     assert "<dt>accuracy</dt><dd>88.8 % <small>of 10,000 test images right; 95 % interval" in text
-    assert "interval 88.2 to 89.4 %" in text
+    assert "interval 88.2 to 89.4 %; measured with --tta flip<" in text
     assert "It knows no night." in text
     assert "calibrated" in text
 
@@ -180,6 +180,14 @@ def test_a_pasted_picture_is_answered_and_its_name_stays_text(page):
     assert f"{HOSTILE}.png" in card["text"]
     page.until(lambda: page.find("#status").get_attribute("textContent"))
     assert page.find("#status").get_attribute("textContent").startswith(f"{HOSTILE}.png: frog, ")
+
+
+def test_all_views_that_the_model_averages_are_shown(page):
+    page.transfer("drop", [("views.png", png(0))])
+    assert "it: whole, and 2 more; the answer is their mean" in page.settled(1)[0]["text"]
+    further = page.every(".further img")
+    assert [each.get_attribute("src") for each in further] == [PIXEL] * 2
+    assert further[1].get_attribute("alt") == "another view: <far>"
 
 
 def test_everything_is_done_by_the_keyboard(page):

@@ -85,19 +85,26 @@ export class Card {
     this.#bars(this.#part(".rest .bars"), ranked.slice(SHOWN));
     this.#part(".rest").hidden = ranked.length <= SHOWN;
     this.#part(".rest summary").textContent = `${ranked.length - SHOWN} more`;
-    this.#showView(answer);
+    this.#showViews(answer);
     this.#part(".why").hidden = false;
     this.label = label;
     const said = answer.known ? `${label}, ${percent(answer.probability)}` : "probably none of these";
     this.#settle(answer.known ? "known" : "unknown", said);
   }
 
-  #showView(answer) {
-    if (!answer.view) return;
+  /** What the model saw: one view, or several whose probabilities it averaged. */
+  #showViews(answer) {
+    const [views, scalings] = [answer.view, answer.scaling].map((each) => [each ?? []].flat());
+    if (views.length === 0) return;
     const view = this.#part(".view");
-    view.src = answer.view;
+    view.src = views[0];
     view.alt = `the picture as the model sees it, ${view.width} by ${view.height} pixels`;
-    this.#part(".seen figcaption").textContent = `as the model saw it: ${answer.scaling}`;
+    const further = views.slice(1).map((src, i) =>
+      Object.assign(new Image(), { src, alt: `another view: ${scalings[i + 1]}` }),
+    );
+    this.#part(".further").replaceChildren(...further);
+    const mean = further.length ? `, and ${further.length} more; the answer is their mean` : "";
+    this.#part(".seen figcaption").textContent = `as the model saw it: ${scalings[0]}${mean}`;
     this.#part(".seen").hidden = false;
   }
 

@@ -69,9 +69,11 @@ def _accuracy(source: Mapping[str, Any]) -> list[Fact]:
     accuracy, n, bounds = (source.get(key) for key in ("accuracy", "n", "accuracy_ci95"))
     if accuracy is None:
         return []
-    note = f"of {f'{n:,} ' if n else ''}{source.get('split', 'test')} images right"
+    note = f"of {f'{n:,} ' if n else ''}{source.get('split') or 'test'} images right"
     if bounds:
         note += f"; 95{SPACE}% interval {100 * bounds[0]:.1f} to {_percent(bounds[1])}"
+    if source.get("tta", "none") not in ("none", None):
+        note += f"; measured with --tta {source['tta']}"
     return [Fact("accuracy", _percent(accuracy), note)]
 
 

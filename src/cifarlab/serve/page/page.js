@@ -159,6 +159,13 @@ part("#limit").textContent = megabytes(MOST_BYTES);
 // --- light or dark: as the system has it, until the button says otherwise ---
 
 const theme = part("#theme");
+const memory = (() => {
+  try {
+    return localStorage;
+  } catch {
+    return null; // a browser that keeps nothing
+  }
+})();
 const systemDark = matchMedia("(prefers-color-scheme: dark)");
 function setTheme(name) {
   if (name) document.documentElement.dataset.theme = name;
@@ -166,8 +173,8 @@ function setTheme(name) {
 }
 theme.addEventListener("click", () => {
   const name = theme.getAttribute("aria-pressed") === "true" ? "light" : "dark";
-  localStorage.setItem("theme", name);
+  memory?.setItem("theme", name);
   setTheme(name);
 });
 systemDark.addEventListener("change", () => setTheme(document.documentElement.dataset.theme));
-setTheme(localStorage.getItem("theme"));
+setTheme(memory?.getItem("theme"));
