@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -12,7 +13,16 @@ import numpy as np
 import pytest
 
 from cifarlab.audit import LOOK, Audit, audit
-from cifarlab.audit.alignment import alignment, sampling
+from cifarlab.audit.alignment import (
+    FINE,
+    REACH,
+    alignment,
+    best_shift,
+    details,
+    mirror,
+    sampling,
+    spectra,
+)
 from cifarlab.audit.duplicates import find_duplicates, nearest
 from cifarlab.audit.labels import confident_suspects, cross_validated_probabilities, deal
 from cifarlab.audit.outliers import imbalance, outlier_scores
@@ -20,6 +30,7 @@ from cifarlab.data import Dataset, Split, load_dataset
 from cifarlab.errors import DataError, UsageError
 from cifarlab.evaluate import evaluate
 from cifarlab.metrics import accuracy
+from cifarlab.report.numbers import quoted
 from cifarlab.run import Run
 
 
@@ -62,6 +73,16 @@ def test_a_copy_is_told_from_another_image(way: str) -> None:
     assert alike.mean() > 0.8
     assert alike.min() > 0.7 > 0.6 > different.max()
     assert mirrored.all() == mirrored.any() == (way == "mirrored")
+
+
+def test_the_quick_transforms_are_numpys() -> None:
+    first, second = (details(textures(5, 32, seed), *FINE) for seed in (0, 1))
+    a, b = spectra(first), spectra(second)
+    np.testing.assert_allclose(mirror(a), np.fft.rfft2(first[:, :, ::-1]), atol=1e-4)
+    surface = np.fft.irfft2(a * np.conj(b), s=(32, 32))
+    near = np.r_[0 : REACH + 1, 32 - REACH : 32]
+    expected = surface[:, near][:, :, near].max(axis=(1, 2))
+    np.testing.assert_allclose(best_shift(a, b), expected, atol=1e-5)
 
 
 def test_planted_copies_are_found_and_nothing_else() -> None:
@@ -246,6 +267,42 @@ def test_an_imbalanced_class_is_caught_and_named(found) -> None:
     balance = found[0].balance["train"]
     assert balance["imbalanced"]
     assert balance["small"] == ["8"]
+
+
+@pytest.fixture(scope="module")
+def page(found, trained, tmp_path_factory) -> str:
+    """The text of a report on the run with this audit, one space between words."""
+    from cifarlab.report import write_report
+
+    run = shutil.copytree(trained, tmp_path_factory.mktemp("reported") / "run")
+    shutil.copy(found[1] / "audit.json", run)
+    text = write_report(Run(run)).read_text(encoding="utf-8")
+    section = text.partition('<section id="audit">')[2].partition("</section>")[0]
+    return " ".join(re.sub(r"<[^>]*>|\xa0", " ", section).split())
+
+
+def test_the_report_names_the_leaks(found, page) -> None:
+    assert f"{len(found[0].leaked)} test images have a copy elsewhere" in page
+    for i in range(COPIES):
+        assert f"test {i} the very same pixels as training {i} " in page
+    assert "a copy of training" in page
+
+
+def test_the_report_names_the_flipped_labels(found, faulty, page) -> None:
+    assert f"{found[0].counts['label']} labels that may be wrong" in page
+    names, labels = faulty[0].class_names, faulty[0].train.labels
+    named = [
+        i
+        for i, right in faulty[1].items()
+        if f"training {i} labelled {names[labels[i]]}, rather {names[right]} " in page
+    ]
+    assert len(named) >= 0.6 * FLIPPED
+
+
+def test_the_report_names_the_small_class(faulty, page) -> None:
+    counts = np.bincount(faulty[0].train.labels)
+    largest = f"the largest class has {counts.max()}, {quoted('8')} {counts[8]}"
+    assert f"Training images are imbalanced: {largest}." in page
 
 
 def test_sound_data_is_called_sound(trained, sound, tmp_path) -> None:
