@@ -24,6 +24,7 @@ from cifarlab.ladder.answering import Displays, Site, answer, read, together
 from cifarlab.ladder.figures import cost, gain, quality
 from cifarlab.ladder.rungs import ASIDE, RUNGS, Rung, faster
 from cifarlab.prepare import SPLIT_SEED
+from cifarlab.recipes import Recipe
 from cifarlab.run import Run
 
 __all__ = ["ASIDE", "RUNGS", "Rung", "climb", "faster"]
@@ -75,12 +76,7 @@ def climb(
     """
     every = [*rungs, *aside]
     _check(every, runs)
-    if not isinstance(data, Dataset):
-        data = load_dataset(data, image_size=every[0].recipe.image_size)
-    if split == "test" and not data.has_test:
-        raise DataError(f"{data.name} has no test split; measure on validation: --no-test")
-    if split == "val" and not len(data.carve(every[0].recipe.validation, SPLIT_SEED)[1]):
-        raise DataError(f"{data.name} and these recipes hold no validation images out")
+    data = _with_split(data, split, every[0].recipe)
     folder = Path("runs") / f"ladder-{data.name}" if out is None else Path(out)
     site = Site(data, split, folder, displays, _taken(every))
     built = [rung for rung in every if rung.kind != "ensemble"]
@@ -91,6 +87,16 @@ def climb(
     found = _measured(site, rungs, aside, runs)
     write_json(folder / "ladder.json", found)
     return found
+
+
+def _with_split(data: Dataset | str | Path, split: str, recipe: Recipe) -> Dataset:
+    if not isinstance(data, Dataset):
+        data = load_dataset(data, image_size=recipe.image_size)
+    if split == "test" and not data.has_test:
+        raise DataError(f"{data.name} has no test split; measure on validation: --no-test")
+    if split == "val" and not len(data.carve(recipe.validation, SPLIT_SEED)[1]):
+        raise DataError(f"{data.name} and these recipes hold no validation images out")
+    return data
 
 
 def _check(every: Sequence[Rung], runs: int) -> None:
