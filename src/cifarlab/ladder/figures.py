@@ -30,7 +30,7 @@ def quality(members: Sequence[Answers], class_names: Sequence[str]) -> dict[str,
     mean, low, high = metrics.mean_interval(each)
     if low is None or high is None:
         low, high = metrics.wilson_interval(int(right.sum()), right.shape[1])
-    labels = members[0].labels
+    labels = np.asarray(members[0].labels)
     recalls = {
         name: float(right[:, labels == c].mean()) if (labels == c).any() else None
         for c, name in enumerate(class_names)

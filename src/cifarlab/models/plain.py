@@ -74,8 +74,9 @@ def plain_cnn(
         raise ValueError(f"block_dropout needs {len(blocks)} values, one a block")
     inputs, x = pixels(image_size, mean, std)  # (N, 32, 32, 3)
     for i, (filters, rate) in enumerate(zip(blocks, block_dropout, strict=True), start=1):
-        kinds = {"batch_norm": batch_norm, "residual": residual, "l2": l2}
-        x = conv_block(x, filters, rate, **kinds, name=f"block{i}")
+        x = conv_block(
+            x, filters, rate, batch_norm=batch_norm, residual=residual, l2=l2, name=f"block{i}"
+        )
     x = layers.Flatten(name="flatten")(x)  # (N, 4 * 4 * 128)
     for i, units in enumerate(dense, start=1):
         regularizer = keras.regularizers.L2(l2) if l2 else None

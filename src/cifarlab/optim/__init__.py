@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras.optimizers.schedules import LearningRateSchedule
 
@@ -55,7 +57,7 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     statistics of batch normalisation are averages already and stay as they are.
     """
     rate = learning_rate(recipe, steps)
-    average = {}
+    average: dict[str, Any] = {}
     if recipe.ema:  # (1 - 1 / n)^n is 1 / e: what is n steps old counts a third of what is new
         average = {"use_ema": True, "ema_momentum": max(0.0, 1.0 - 1.0 / (recipe.ema * steps))}
     if recipe.optimizer == "adam":
