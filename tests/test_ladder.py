@@ -204,6 +204,19 @@ def test_a_ladder_that_cannot_stand_is_refused(rungs: tuple, runs: int, message:
         climb("digits", runs=runs, rungs=rungs)
 
 
+def test_a_split_that_is_not_there_is_refused(digits: Dataset, tmp_path: Path) -> None:
+    untested = Dataset(
+        name="d", source="d", class_names=digits.class_names, train=digits.train, test=None
+    )
+    with pytest.raises(DataError, match="has no test split; measure on validation: --no-test"):
+        climb(untested, tmp_path, rungs=SMALL)
+    unheld = replace(first, recipe=replace(DEBUG, validation=0.0, plateau=None))
+    with pytest.raises(DataError, match="hold no validation images out"):
+        climb(digits, tmp_path, rungs=[unheld], split="val")
+    with pytest.raises(UsageError, match="unknown split"):
+        climb(digits, tmp_path, rungs=SMALL, split="train")
+
+
 # --- figures ---
 
 

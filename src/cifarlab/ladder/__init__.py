@@ -18,13 +18,12 @@ import keras
 
 from cifarlab.answers import Answers
 from cifarlab.data import Dataset, load_dataset
-from cifarlab.errors import DataError, UsageError
+from cifarlab.errors import DataError, UnknownNameError, UsageError
 from cifarlab.files import write_json
 from cifarlab.ladder.answering import Displays, Site, answer, read, together
 from cifarlab.ladder.figures import cost, gain, quality
 from cifarlab.ladder.rungs import ASIDE, RUNGS, Rung, faster
 from cifarlab.prepare import SPLIT_SEED
-from cifarlab.recipes import Recipe
 from cifarlab.run import Run
 
 __all__ = ["ASIDE", "RUNGS", "Rung", "climb", "faster"]
@@ -76,7 +75,9 @@ def climb(
     """
     every = [*rungs, *aside]
     _check(every, runs)
-    data = _with_split(data, split, every[0].recipe)
+    if not isinstance(data, Dataset):
+        data = load_dataset(data, image_size=every[0].recipe.image_size)
+    _check_split(data, split, every[0].recipe.validation)
     folder = Path("runs") / f"ladder-{data.name}" if out is None else Path(out)
     site = Site(data, split, folder, displays, _taken(every))
     built = [rung for rung in every if rung.kind != "ensemble"]
@@ -89,16 +90,6 @@ def climb(
     return found
 
 
-def _with_split(data: Dataset | str | Path, split: str, recipe: Recipe) -> Dataset:
-    if not isinstance(data, Dataset):
-        data = load_dataset(data, image_size=recipe.image_size)
-    if split == "test" and not data.has_test:
-        raise DataError(f"{data.name} has no test split; measure on validation: --no-test")
-    if split == "val" and not len(data.carve(recipe.validation, SPLIT_SEED)[1]):
-        raise DataError(f"{data.name} and these recipes hold no validation images out")
-    return data
-
-
 def _check(every: Sequence[Rung], runs: int) -> None:
     if runs < 1 or not every:
         raise UsageError(f"a ladder needs a rung and a run or more. Received: {runs} runs")
@@ -109,6 +100,15 @@ def _check(every: Sequence[Rung], runs: int) -> None:
         if rung.below is not None and rung.below not in names:
             raise UsageError(f"{rung.name} is derived from {rung.below}, which is not below it")
         names.append(rung.name)
+
+
+def _check_split(data: Dataset, split: str, validation: float) -> None:
+    if split not in ("test", "val"):
+        raise UnknownNameError("split", split, ("test", "val"))
+    if split == "test" and not data.has_test:
+        raise DataError(f"{data.name} has no test split; measure on validation: --no-test")
+    if split == "val" and not len(data.carve(validation, SPLIT_SEED)[1]):
+        raise DataError(f"{data.name} and these recipes hold no validation images out")
 
 
 def _taken(every: Sequence[Rung]) -> dict[str, str]:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -84,7 +83,12 @@ def together(site: Site, rung: Rung, members: list[Answers]) -> Path:
     path = site.folder / "answers" / f"{rung.name}-of-{len(members)}-{site.split}.npz"
     shares = [softmax(m.logits / m.temperature) for m in members if m.logits is not None]
     logits = np.log(np.maximum(np.mean(shares, axis=0), np.finfo("float32").tiny))
-    _keep(path, site.data.class_names, logits=logits.astype("float32"), labels=members[0].labels)
+    _keep(
+        path,
+        site.data.class_names,
+        logits=logits.astype("float32"),
+        labels=np.asarray(members[0].labels),
+    )
     return path
 
 
@@ -111,7 +115,7 @@ def _answered_by(path: Path, weights: str) -> bool:
         raise DataError(f"{path} is damaged ({error}); remove it to measure again") from error
 
 
-def _keep(path: Path, class_names: tuple[str, ...], **arrays: Any) -> None:
+def _keep(path: Path, class_names: tuple[str, ...], **arrays: np.ndarray) -> None:
     with replacing(path) as file:
         names = np.array(class_names)
         np.savez_compressed(file, allow_pickle=False, class_names=names, **arrays)
