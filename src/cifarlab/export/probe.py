@@ -39,7 +39,7 @@ def main(words: list[str]) -> None:
         name, batch = name.split("@")
         for output, values in zip(OUTPUTS, ask(call, many, int(batch)), strict=True):
             found[f"{name}/{output}"] = values
-    np.savez(answers, **found)
+    np.savez(answers, allow_pickle=False, **found)
     if slower:
         many = next(iter(images.values()))
         result["speed"] = times_faster(call, OPEN[kind](slower[0])[0], many)

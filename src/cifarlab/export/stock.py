@@ -110,7 +110,7 @@ def stock(layer: layers.Layer, **changes: Any) -> layers.Layer:
         >>> type(stock(PatchWhitening(name="whiten"))).__name__
         'Conv2D'
     """
-    kind = next(kind for kind in type(layer).__mro__ if kind.__module__.startswith("keras."))
+    kind: Any = next(kind for kind in type(layer).__mro__ if kind.__module__.startswith("keras."))
     if kind in (layers.Layer, keras.Model):
         raise ExportError(f"the layer {layer.name} ({type(layer).__name__}) has no stock form")
     config = {k: v for k, v in kind.get_config(layer).items() if not k.endswith(OF_TRAINING)}
