@@ -82,6 +82,13 @@ def run(made, tmp_path) -> Run:
     return Run(shutil.copytree(made, tmp_path / made.name))
 
 
+@pytest.fixture(scope="module")
+def exported(made, tmp_path_factory) -> tuple[Run, cifarlab.Export]:
+    """A run, and what its export as ONNX gave; tests change neither."""
+    run = Run(shutil.copytree(made, tmp_path_factory.mktemp("exported") / made.name))
+    return run, cifarlab.export(run, "onnx")
+
+
 @pytest.fixture
 def inside(monkeypatch) -> None:
     """Runtimes opened in this process, which has TensorFlow already."""
@@ -174,18 +181,13 @@ def words(run: Run, *more: str) -> list[str]:
     return ["export", str(run.path), "--format", *more]
 
 
-def test_onnx_by_the_command_line(run, capsys) -> None:
-    before = run.result
-    with pytest.raises(SystemExit) as done:
-        main(words(run, "onnx", "--json"))
-    output = capsys.readouterr()
-    assert done.value.code == 0, output.err
-    said = json.loads(output.out)
+def test_an_export_is_certified_without_a_look_at_test(exported, made) -> None:
+    run, export = exported
     path = run.path / "export" / "quarters-1.onnx"
-    assert (said["file"], said["certificate"]) == (str(path), f"{path}.certificate.json")
-    kept = json.loads(Path(said["certificate"]).read_text())
-    assert {**kept, "file": str(path), "certificate": said["certificate"]} == said
-    assert {str(each) for each in path.parent.iterdir()} == {str(path), said["certificate"]}
+    assert (export.path, export.certificate_path.name) == (path, f"{path.name}.certificate.json")
+    assert {*path.parent.iterdir()} == {path, export.certificate_path}
+    kept = json.loads(export.certificate_path.read_text())
+    assert kept == export.certificate
     assert kept["sha256"] == sha256(path)
     assert kept["passed"]
     assert kept["runtime"]["name"] == "onnxruntime"
@@ -193,15 +195,32 @@ def test_onnx_by_the_command_line(run, capsys) -> None:
     assert kept["cases"][0]["n"] == 32
     assert kept["top1_agreement"] == kept["n"] == 32 + 1 + 1 + 60 + 101
     assert 0 <= kept["largest_difference"] < 1e-5
-    assert run.result == before  # no look at the test split
+    assert run.result == Run(made).result  # no look at the test split
     assert "accuracy" not in json.dumps(kept)
 
 
-def test_onnx_is_what_the_metadata_say(run) -> None:
+def test_the_command_line_says_what_the_certificate_says(exported, monkeypatch, capsys) -> None:
+    run, export = exported
+    asked = []
+    module = sys.modules["cifarlab.export"]
+    monkeypatch.setattr(module, "export", lambda *a, **k: asked.append((*a, k["int8"])) or export)
+    for more in ([], ["--json"]):
+        with pytest.raises(SystemExit) as done:
+            main(words(run, "onnx", *more))
+        output = capsys.readouterr()
+        assert done.value.code == 0, output.err
+    said = json.loads(output.out)
+    assert (said["file"], said["certificate"]) == (str(export.path), str(export.certificate_path))
+    assert said["cases"] == export.certificate["cases"]
+    assert f"cifarlab predict photo.jpg --model {export.path}" in output.err
+    assert asked == 2 * [(run.path, "onnx", None, False)]
+
+
+def test_onnx_is_what_the_metadata_say(exported) -> None:
     import onnx
     import onnxruntime
 
-    path = cifarlab.export(run, "onnx", run.path / "deep" / "er" / "a.onnx").path
+    run, path = exported[0], exported[1].path
     session = onnxruntime.InferenceSession(path)
     (taken,) = session.get_inputs()
     assert (taken.name, taken.type, taken.shape[1:]) == ("images", "tensor(uint8)", [SIZE, SIZE, 3])
@@ -211,10 +230,8 @@ def test_onnx_is_what_the_metadata_say(run) -> None:
     }
     info = ModelInfo.from_json(session.get_modelmeta().custom_metadata_map["cifarlab"])
     assert info == model_info(run)
-    assert (info.class_names, info.image_size, info.fit) == (
-        ("north_east", "north_west", "south_east", "south_west"),
-        *(SIZE, "crop"),
-    )
+    names = ("north_east", "north_west", "south_east", "south_west")
+    assert (info.class_names, info.image_size, info.fit) == (names, SIZE, "crop")
     assert (info.temperature, info.known_score) == (TEMPERATURE, "max_softmax")
     assert (info.known_threshold, info.source["accuracy"]) == (0.4, 0.5)
     assert info.source["weights_sha256"] == sha256(run.path / "model.safetensors")
@@ -242,17 +259,6 @@ def test_nothing_of_this_package_can_be_imported_beside_the_runtime(tmp_path) ->
         check=False,
     )
     assert "ModuleNotFoundError: import of cifarlab halted" in done.stderr
-
-
-@pytest.mark.usefixtures("inside")
-def test_litert(run, tmp_path) -> None:
-    from tensorflow.lite.python import schema_py_generated as schema
-
-    made = cifarlab.export(run, "litert", tmp_path / "a.tflite")
-    assert made.certificate["passed"]
-    model = schema.ModelT.InitFromPackedBuf(made.path.read_bytes())
-    (entry,) = [each for each in model.metadata if each.name == b"cifarlab"]
-    assert ModelInfo.from_json(bytes(model.buffers[entry.buffer].data)) == model_info(run)
 
 
 @pytest.mark.usefixtures("inside")
@@ -319,19 +325,23 @@ def test_int8_is_judged_on_validation(run, monkeypatch) -> None:
 
 
 @pytest.mark.usefixtures("inside")
-def test_int8_of_litert(run, tmp_path, monkeypatch) -> None:
+def test_litert_in_float32_and_int8(run, tmp_path, monkeypatch) -> None:
+    import tensorflow as tf
+    from tensorflow.lite.python import schema_py_generated as schema
+
     monkeypatch.setattr(certificate, "POINTS", 100.0)
-    float32 = cifarlab.export(run, "litert", tmp_path / "a.tflite").path
+    float32 = cifarlab.export(run, "litert", tmp_path / "deep" / "er" / "a.tflite")
     int8 = cifarlab.export(run, "litert", tmp_path / "b.tflite", int8=True)
+    assert float32.certificate["passed"]
     assert int8.certificate["speed"]["slower"]
     assert 1e-4 < int8.certificate["largest_difference"] < 0.3
-    import tensorflow as tf
-
-    kinds = [
-        {each["dtype"] for each in tf.lite.Interpreter(str(path)).get_tensor_details()}
-        for path in (float32, int8.path)
-    ]
-    assert [np.int8 in kind for kind in kinds] == [False, True]
+    for made, whole in ((float32, False), (int8, True)):
+        model = schema.ModelT.InitFromPackedBuf(made.path.read_bytes())
+        (entry,) = [each for each in model.metadata if each.name == b"cifarlab"]
+        text = bytes(model.buffers[entry.buffer].data).decode()
+        assert ModelInfo.from_json(text) == model_info(run)
+        tensors = tf.lite.Interpreter(str(made.path)).get_tensor_details()
+        assert (np.int8 in {each["dtype"] for each in tensors}) == whole
 
 
 def test_calibration_sees_every_class_of_a_sorted_folder() -> None:
@@ -371,18 +381,19 @@ def spoil(path: Path, _info: ModelInfo | None = None) -> None:
     onnx.save(model, path)
 
 
-def test_a_tampered_file_fails_its_certificate(run) -> None:
-    made = cifarlab.export(run, "onnx")
+def test_a_tampered_file_fails_its_certificate(exported, tmp_path) -> None:
+    run, export = exported
+    path = Path(shutil.copy(export.path, tmp_path))
     case = Case("noise", noise(20), 7)
     logits = np.asarray(run.load_model()(case.images.astype("float32")))
     reference = Reference({"noise": logits}, TEMPERATURE)
-    assert certify("onnx", made.path, [case], reference)["passed"]
-    spoil(made.path)
-    assert not certify("onnx", made.path, [case], reference)["passed"]
-    assert sha256(made.path) != made.certificate["sha256"]
-    made.path.write_bytes(made.path.read_bytes()[:1000])
+    assert certify("onnx", path, [case], reference)["passed"]
+    spoil(path)
+    assert not certify("onnx", path, [case], reference)["passed"]
+    assert sha256(path) != export.certificate["sha256"]
+    path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ExportError, match=r"^quarters-1\.onnx does not run: \S"):
-        certify("onnx", made.path, [case], reference)
+        certify("onnx", path, [case], reference)
 
 
 def answer(probabilities: list[list[float]], temperature: float = 1.0) -> dict[str, np.ndarray]:
@@ -410,10 +421,11 @@ def test_agreement_by_hand() -> None:
     assert "it gives what is no number" in failures(row)
 
 
+@pytest.mark.usefixtures("inside")
 def test_where_the_dataset_is_not_the_images_are_made_up(run, tiny_folder) -> None:
     data = {**run.data, "source": str(tiny_folder / "gone")}
     (run.path / "data.json").write_text(json.dumps(data))
-    found = cifarlab.export(run, "onnx").certificate
+    found = cifarlab.export(run, "saved-model").certificate
     assert found["dataset"] is None
     assert "does not exist" in found["dataset_missing"]
     assert (found["cases"][0]["name"], found["cases"][0]["n"]) == ("generated", cases.GENERATED)

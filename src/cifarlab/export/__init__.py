@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from cifarlab.errors import ExportError, UsageError
 from cifarlab.export.formats import FORMATS, Format, get_format
@@ -54,7 +54,7 @@ def certificate_path(path: Path) -> Path:
 
 def export(
     run: Run | str | Path,
-    format: Literal["onnx", "litert", "saved-model", "keras"],
+    format: str,
     out: str | Path | None = None,
     *,
     int8: bool = False,
@@ -70,7 +70,7 @@ def export(
 
     Args:
         run: a finished run.
-        format: its name, one of `FORMATS`.
+        format: ``"onnx"``, ``"litert"``, ``"saved-model"`` or ``"keras"``.
         out: the file; by default in the run's folder ``export``. What is there is replaced.
         int8: convolutions in whole numbers, scaled by training images; ONNX and LiteRT only.
         data: where the run's dataset is now, or another one with the same classes. Without int8 the

@@ -65,8 +65,8 @@ def ask(
     """
     with tempfile.TemporaryDirectory() as folder:
         given, taken = Path(folder, "cases.npz"), Path(folder, "answers.npz")
-        arrays = {f"{case.name}@{case.batch}": case.images for case in cases}
-        np.savez(given, allow_pickle=False, **arrays)
+        images = {f"{case.name}@{case.batch}": case.images for case in cases}
+        np.savez(given, allow_pickle=False, **images)
         words = ["-P", probe.__file__, format, str(file), str(given), str(taken)]
         output = run_python(words + [str(slower)] * bool(slower), f"{file.name} does not run")
         with np.load(taken) as arrays:
