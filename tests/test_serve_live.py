@@ -162,12 +162,14 @@ def test_the_command_announces_itself(
     from tint_server import tint
 
     def run(app, host: str, port: int, on_start) -> None:
-        assert app.state.service.limits.queue_images == 40
+        limits = app.state.service.limits
+        assert (limits.queue_images, limits.request_images, limits.body_bytes) == (8, 8, 2**20)
         on_start(f"http://{host}:{port}")
 
     monkeypatch.setattr("cifarlab.predict.load_predictor", lambda model: tint())
     monkeypatch.setattr("cifarlab.serve.serve", run)
-    words = ["serve", "--model", "some/tint.onnx", "--host", "0.0.0.0", "--queue", "40", "--json"]
+    words = ["serve", "--model", "some/tint.onnx", "--host", "0.0.0.0", "--queue", "8"]
+    words += ["--max-body", "1", "--json"]
     with pytest.raises(SystemExit) as end:
         main(words)
     assert end.value.code == 0

@@ -122,8 +122,8 @@ class Service:
             logits = np.stack([next(rows) for _ in each.views])
             answer = self.model.prediction(upload.file, logits).to_json()
             if view:
-                drawn = partial(list, map(png_data_url, each.views))
-                answer |= {"view": await self.decoding(drawn, deadline), "scaling": each.scaling}
+                answer["view"] = await self.decoding(partial(_drawn, each.views), deadline)
+                answer["scaling"] = each.scaling
             if explain:
                 heat = await self._explanation(each.views[0], answer["label"], deadline)
                 answer["explanation"] = heat
@@ -155,6 +155,10 @@ class Service:
             return await loop.run_in_executor(self._explainer, draw)
         finally:
             left.set()  # the thread goes on to its next batch, and no further
+
+
+def _drawn(views: Views) -> list[str]:
+    return [png_data_url(view) for view in views]
 
 
 async def unless_gone(receive: Callable[[], Awaitable[Any]], work: Awaitable[T]) -> T | None:
