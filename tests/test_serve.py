@@ -21,7 +21,9 @@ from cifarlab.serve.front import CONTENT_SECURITY_POLICY
 from cifarlab.serve.service import Service
 from tint_server import CLASSES, tint
 
-LIMITS = Limits(request_images=4, explained_images=1, body_bytes=20_000, queue_images=64)
+LIMITS = Limits(
+    request_images=4, explained_images=1, body_bytes=20_000, queue_images=8, batch_images=4
+)
 
 
 def png(colour: tuple[int, int, int], size: tuple[int, int] = (24, 20)) -> bytes:

@@ -113,6 +113,15 @@ def test_sigterm_answers_all_that_was_accepted() -> None:
             connect(address)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM to catch there")
+def test_what_takes_too_long_is_dropped_in_the_end() -> None:
+    with serving(slow_ms=60, drain_seconds=1) as (process, address), connect(address) as waiting:
+        waiting.sendall(HEAD.replace(b"predict", b"predict?explain=true") + FORM)  # five seconds
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+
+
 def test_no_made_up_request_breaks_it(address: str) -> None:
     """Requests generated from the OpenAPI document: no 5xx, and no status that it does not name."""
     import schemathesis
@@ -162,12 +171,14 @@ def test_the_command_announces_itself(
     from tint_server import tint
 
     def run(app, host: str, port: int, on_start) -> None:
-        assert app.state.service.limits.queue_images == 40
+        limits = app.state.service.limits
+        assert (limits.queue_images, limits.request_images, limits.body_bytes) == (8, 8, 2**20)
         on_start(f"http://{host}:{port}")
 
     monkeypatch.setattr("cifarlab.predict.load_predictor", lambda model: tint())
     monkeypatch.setattr("cifarlab.serve.serve", run)
-    words = ["serve", "--model", "some/tint.onnx", "--host", "0.0.0.0", "--queue", "40", "--json"]
+    words = ["serve", "--model", "some/tint.onnx", "--host", "0.0.0.0", "--queue", "8"]
+    words += ["--max-body", "1", "--json"]
     with pytest.raises(SystemExit) as end:
         main(words)
     assert end.value.code == 0

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from cifarlab.data.decode import decode_image
 from cifarlab.data.views import describe_views
 from cifarlab.errors import ImageError
-from cifarlab.explain import occlusion_map
 from cifarlab.metrics import softmax
+from cifarlab.occlusion import occlusion_map
 from cifarlab.predict import Prediction, Predictor
 from cifarlab.serve.limits import EXPLANATION_IMAGES
 

@@ -26,11 +26,6 @@ def png_data_url(pixels: NDArray[np.uint8]) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def png_data_urls(views: NDArray[np.uint8]) -> list[str]:
-    """uint8 (V, H, W, 3) as a URL each."""
-    return [png_data_url(view) for view in views]
-
-
 def heat_overlay(view: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
     """The view in pale grey under its heat map: orange speaks for the class, blue against it.
 

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,7 @@ from cifarlab.predict import Prediction
 from cifarlab.serve.batching import MicroBatcher
 from cifarlab.serve.limits import Limits
 from cifarlab.serve.model import Logits, Seen, ServedModel, Views
-from cifarlab.serve.pictures import heat_overlay, png_data_url, png_data_urls
+from cifarlab.serve.pictures import heat_overlay, png_data_url
 from cifarlab.serve.places import Overloaded, Places
 from cifarlab.serve.telemetry import Telemetry
 
@@ -122,8 +122,8 @@ class Service:
             logits = np.stack([next(rows) for _ in each.views])
             answer = self.model.prediction(upload.file, logits).to_json()
             if view:
-                drawn = await self.decoding(partial(png_data_urls, each.views), deadline)
-                answer |= {"view": drawn, "scaling": each.scaling}
+                answer["view"] = await self.decoding(partial(_drawn, each.views), deadline)
+                answer["scaling"] = each.scaling
             if explain:
                 heat = await self._explanation(each.views[0], answer["label"], deadline)
                 answer["explanation"] = heat
@@ -139,11 +139,14 @@ class Service:
         """A heat map over the view as a data URL; its many answers come from the shared batches."""
         loop = asyncio.get_running_loop()
         left = threading.Event()
+        asked: Future[list[Logits]] | None = None
 
         def rows(views: Views) -> Logits:
+            nonlocal asked
             if left.is_set():
                 raise Overloaded("deadline")
-            return np.stack(asyncio.run_coroutine_threadsafe(batched(views), loop).result())
+            asked = asyncio.run_coroutine_threadsafe(batched(views), loop)
+            return np.stack(asked.result(self.limits.explain_seconds))
 
         async def batched(views: Views) -> list[Logits]:
             return await self.batcher.rows(list(views), deadline)
@@ -153,8 +156,14 @@ class Service:
 
         try:
             return await loop.run_in_executor(self._explainer, draw)
-        finally:
-            left.set()  # the thread goes on to its next batch, and no further
+        finally:  # when the client left, the thread must not wait for what nobody computes
+            left.set()
+            if asked is not None:
+                asked.cancel()
+
+
+def _drawn(views: Views) -> list[str]:
+    return [png_data_url(view) for view in views]
 
 
 async def unless_gone(receive: Callable[[], Awaitable[Any]], work: Awaitable[T]) -> T | None:
