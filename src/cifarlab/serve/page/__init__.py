@@ -16,7 +16,7 @@ from functools import cache
 from importlib import resources
 
 import jinja2
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, HTTPException, Request, Response
 
 from cifarlab.data.decode import EXTENSIONS, MAX_BYTES, MAX_PIXELS
 from cifarlab.predict import Predictor
@@ -58,23 +58,23 @@ def add_page(app: FastAPI, predictor: Predictor, *, max_bytes: int = MAX_BYTES) 
     pictures = {each.name: each for each in examples_for(predictor.class_names)}
 
     @app.get("/", include_in_schema=False)
-    def index(request: Request) -> Response:
+    async def index(request: Request) -> Response:
         return _answer(request, page, "text/html")
 
     @app.get("/favicon.ico", include_in_schema=False)
-    def favicon(request: Request) -> Response:
-        return file(request, "icon.svg")
+    async def favicon(request: Request) -> Response:
+        return await file(request, "icon.svg")
 
     @app.get("/page/examples/{name}.jpg", include_in_schema=False)
-    def example(request: Request, name: str) -> Response:
+    def example(request: Request, name: str) -> Response:  # in a thread: drawing takes a while
         if name not in pictures:
-            return Response(status_code=404, headers=HEADERS)
+            raise HTTPException(404)
         return _answer(request, draw(pictures[name]), "image/jpeg")
 
     @app.get("/page/{name}", include_in_schema=False)
-    def file(request: Request, name: str) -> Response:
+    async def file(request: Request, name: str) -> Response:
         if name not in _files():
-            return Response(status_code=404, headers=HEADERS)
+            raise HTTPException(404)
         return _answer(request, _files()[name], KINDS[name.rpartition(".")[2]])
 
 

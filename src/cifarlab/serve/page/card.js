@@ -135,6 +135,7 @@ export class Card {
     this.#explaining = true;
     try {
       const { explanation } = await this.#predict(true, (text) => (legend.textContent = text));
+      if (!explanation) throw new Error("This model cannot say.");
       overlay.src = explanation;
       overlay.alt = `overlay: orange where the picture speaks for ${this.label}, blue against it`;
       legend.textContent = `Orange speaks for ${this.label}, blue against it.`;
