@@ -108,11 +108,15 @@ class Connection(asyncio.Protocol):
         self._received += data
         end = self._received.find(b"\r\n\r\n")
         if end < 0:
-            return
+            return None
+        if self._received.startswith(b"HTTP/1.1 100"):
+            del self._received[: end + 4]
+            return self.data_received(b"")
         found = re.search(rb"content-length: (\d+)", self._received[:end].lower())
         if len(self._received) >= end + 4 + int(found[1] if found else 0):
             status, body = int(self._received[9:12]), bytes(self._received[end + 4 :])
             self._settle(status, body)
+        return None
 
     def connection_lost(self, error: Exception | None) -> None:
         self.closed = True

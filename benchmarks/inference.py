@@ -1,25 +1,26 @@
 """How fast a trained run answers, by each way to ask it: many images at once, and one image.
 
-    python benchmarks/inference.py runs/quick-1 --out inference.json
+    python benchmarks/inference.py runs/quick-1 --torch peer-venv/bin/python --out inference.json
 
 The ways: Keras's ``model.predict`` and ``model(x)``, this package's compiled ``engine.forward`` and
-its ``load_predictor`` (pictures in, predictions out, with all that is done to a picture), and ONNX
-Runtime. Each gets the same random images, of which the speed does not depend on what they show, and
-takes turns with the others; ratios are medians over the rounds. In bulk each uses the batch size at
-which it was fastest on a part of the images.
+its ``load_predictor`` (pictures in, predictions out, with all that is done to a picture), what
+``cifarlab export`` writes in ONNX Runtime, float32 and int8, and the same network in PyTorch where
+an interpreter that has it is named. Each gets the same random images, of which the speed does not
+depend on what they show, and takes turns with the others; ratios are medians over the rounds. In
+bulk each uses the batch size at which it was fastest on a part of the images.
 
 All answers are compared with those of ``model.predict``: a way that gives others is left without a
-ratio, and the exit status is 1.
+ratio, and the exit status is 1. Of int8, which gives others by its nature, the difference is shown;
+whether it serves, the certificate of an export says.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import sys
 import tempfile
-from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from inference_ways import BATCH_SIZES, Answer, batches, onnx_ways, torch_way
 from measuring import Times, interleave, positive, timed
 
 from cifarlab import backend
@@ -35,11 +37,10 @@ from cifarlab.metrics import softmax
 from cifarlab.run import Run
 
 REFERENCE = "model.predict"
-BATCH_SIZES = (32, 125, 500, 2000)
 # Of the largest logit: sums of float32 in another order differ by 1e-5 of it in deep networks.
 TOLERANCE = 1e-4
 COMPARED = 256  # images
-ONNX_PACKAGES = {"tensorflow": ("tf2onnx", "onnx"), "jax": ("jax2onnx", "onnx")}
+INT8 = "ONNX int8"
 
 
 @dataclass
@@ -50,11 +51,13 @@ class Way:
         answer: (uint8 (N, S, S, 3), images a call) -> (N, C).
         batch_sizes: to choose from.
         temperature: of its probabilities; None where it gives logits.
+        exact: whether it should give what the reference gives, but for rounding in float32.
     """
 
-    answer: Callable[[np.ndarray, int], np.ndarray]
+    answer: Answer
     batch_sizes: tuple[int, ...] = BATCH_SIZES
     temperature: float | None = None
+    exact: bool = True
 
 
 def main(words: list[str] | None = None) -> None:
@@ -79,7 +82,7 @@ def parse(words: list[str] | None) -> argparse.Namespace:
         "--single", type=positive, default=200, help="times that one image is asked"
     )
     parser.add_argument(
-        "--onnx", type=Path, help="the model as ONNX; else it is exported if it can"
+        "--torch", type=Path, metavar="PYTHON", help="an interpreter that has PyTorch and NumPy"
     )
     parser.add_argument("--out", type=Path, help="write the result as JSON here")
     return parser.parse_args(words)
@@ -87,6 +90,12 @@ def parse(words: list[str] | None) -> argparse.Namespace:
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Speed and agreement of each way as JSON-ready values."""
+    with ExitStack() as opened:
+        return measure_ways(arguments, opened)
+
+
+def measure_ways(arguments: argparse.Namespace, opened: ExitStack) -> dict[str, Any]:
+    """The same; what has to be closed afterwards goes into `opened`."""
     if arguments.out and not arguments.out.parent.is_dir():
         raise UsageError(f"there is no folder {arguments.out.parent} to write the result into")
     run = Run(arguments.run)
@@ -94,7 +103,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     size = int(run.data["image_size"])
     shape = (arguments.images, size, size, 3)
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    ways, missing = make_ways(run, arguments.onnx)
+    ways, missing = make_ways(run, arguments.torch, opened)
     differences = compare(ways, images[:COMPARED])
     chosen = {name: best_batch_size(way, images) for name, way in ways.items()}
     bulk = interleave(
@@ -139,7 +148,9 @@ def ratios(name: str, bulk: Times, single: Times) -> dict[str, float]:
     }
 
 
-def make_ways(run: Run, onnx: Path | None) -> tuple[dict[str, Way], dict[str, str]]:
+def make_ways(
+    run: Run, torch: Path | None, opened: ExitStack
+) -> tuple[dict[str, Way], dict[str, str]]:
     """The ways there are by name, and those that are missing with the reason."""
     import keras
 
@@ -166,43 +177,14 @@ def make_ways(run: Run, onnx: Path | None) -> tuple[dict[str, Way], dict[str, st
         # It chooses the size of its batches itself.
         "load_predictor": Way(predictions, batch_sizes=(1,), temperature=predictor.temperature),
     }
-    found = onnx_way(model, onnx)
-    if isinstance(found, str):
-        return ways, {"ONNX Runtime": found}
-    return {**ways, "ONNX Runtime": found}, {}
-
-
-def onnx_way(model: Any, path: Path | None) -> Way | str:
-    """ONNX Runtime on the file at `path`, else on `model` exported; or what to install for that."""
-    import onnxruntime
-
-    needed = ONNX_PACKAGES[backend.configure()]
-    absent = [name for name in needed if importlib.util.find_spec(name) is None]
-    if path is None and absent:
-        return f"pip install {' '.join(absent)}, or give --onnx FILE"
-    with tempfile.TemporaryDirectory() as folder:
-        if path is None:
-            path = Path(folder) / "model.onnx"
-            model(np.zeros((1, *model.input_shape[1:]), "float32"))  # Keras exports what was called
-            model.export(path, format="onnx", verbose=False)
-        try:
-            session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        except Exception as error:  # of ONNX Runtime's own kinds, which have no common base
-            raise UsageError(f"ONNX Runtime cannot read {path}: {error}".splitlines()[0]) from error
-    inputs = session.get_inputs()
-    if len(inputs) != 1 or list(inputs[0].shape[1:]) != list(model.input_shape[1:]):
-        raise UsageError(f"{path} takes {[i.shape for i in inputs]}, not {model.input_shape}")
-
-    def answer(images: np.ndarray, size: int) -> np.ndarray:
-        parts = (batch.astype("float32") for batch in batches(images, size))
-        return np.concatenate([session.run(None, {inputs[0].name: part})[0] for part in parts])
-
-    fixed = inputs[0].shape[0]
-    return Way(answer, (fixed,) if isinstance(fixed, int) else BATCH_SIZES)
-
-
-def batches(images: np.ndarray, size: int) -> list[np.ndarray]:
-    return [images[start : start + size] for start in range(0, len(images), size)]
+    folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+    found, missing = onnx_ways(run, folder)
+    ways |= {name: Way(answer, exact=name != INT8) for name, answer in found.items()}
+    if torch:
+        ways["PyTorch"] = Way(torch_way(run, folder, torch, opened))
+    else:
+        missing["PyTorch"] = "name an interpreter that has it: --torch PYTHON"
+    return ways, missing
 
 
 def compare(ways: dict[str, Way], images: np.ndarray) -> dict[str, dict[str, Any]]:
@@ -222,7 +204,7 @@ def compare(ways: dict[str, Way], images: np.ndarray) -> dict[str, dict[str, Any
         most = max(1.0, float(np.abs(logits).max()))
         kind = "probabilities" if way.temperature else "logits"
         # Not `>`: a difference that is not a number agrees with nothing.
-        agrees = difference <= TOLERANCE * most
+        agrees = difference <= TOLERANCE * most if way.exact else bool(np.isfinite(difference))
         found[name] = {"difference": difference, "of": kind, "agrees": agrees}
     return found
 

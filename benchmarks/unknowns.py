@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,16 @@ import numpy as np
 from cifarlab import backend, unknowns
 from cifarlab.data import load_dataset
 from cifarlab.data.decode import decode_image, fit_image
+from cifarlab.data.find import find_images
 from cifarlab.data.holdout import random_keys
 from cifarlab.errors import CifarlabError, UsageError
 from cifarlab.files import write_json
-from cifarlab.predict import find_images
 from cifarlab.run import Run
 
 PIECES = 4  # of a jigsaw, along a side
+MIDDLE = "energy+middle"
+
+Score = Callable[[tuple[np.ndarray, ...]], np.ndarray]  # of what `compare` sees of images
 
 
 def textures(count: int, side: int, seed: int = 0) -> np.ndarray:
@@ -86,7 +90,8 @@ def compare(run: Run, sets: dict[str, Path], fitted: int, count: int) -> dict[st
     from cifarlab.models.features import with_features
     from cifarlab.prepare import find_data
 
-    call = forward(with_features(run.load_model()))
+    model = run.load_model()
+    last, middle = (forward(with_features(model, middle=half)) for half in (False, True))
     data = find_data(run)
     training, validation = data.carve(run.data["validation_fraction"], run.data["split_seed"])
     chosen = np.argsort(random_keys(len(training), seed=0))[:fitted]
@@ -99,11 +104,16 @@ def compare(run: Run, sets: dict[str, Path], fitted: int, count: int) -> dict[st
         **{name: from_folder(folder, side, data.fit)[:count] for name, folder in sets.items()},
     }
 
-    def seen(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        both = predict_logits(call, images, batch_size=250)
-        return both[:, : -data.num_classes], both[:, -data.num_classes :]
+    def seen(images: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Features before the head, logits, features of the middle."""
+        both, half = (predict_logits(call, images, batch_size=250) for call in (last, middle))
+        classes = data.num_classes
+        return both[:, :-classes], both[:, -classes:], half[:, :-classes]
 
-    scores = unknowns.fit_scores(*seen(training.images[chosen]), training.labels[chosen])
+    features, logits, halves = seen(training.images[chosen])
+    labels = training.labels[chosen]
+    scores = _apart(unknowns.fit_scores(features, logits, labels), 0)
+    scores |= _apart({MIDDLE: unknowns.energy_and_middle(halves, logits, labels)}, 2)
     known, strange = seen(validation.images), {n: seen(images) for n, images in unknown.items()}
     return {
         "run": run.name,
@@ -114,12 +124,17 @@ def compare(run: Run, sets: dict[str, Path], fitted: int, count: int) -> dict[st
     }
 
 
-def _measure(score: unknowns.Score, known: tuple, strange: dict[str, tuple]) -> dict[str, Any]:
-    inside = score(*known)
+def _apart(scores: dict[str, unknowns.Score], place: int) -> dict[str, Score]:
+    """Scores of all that is seen, made of those of the features that stand at `place`."""
+    return {name: lambda seen, s=score: s(seen[place], seen[1]) for name, score in scores.items()}
+
+
+def _measure(score: Score, known: tuple, strange: dict[str, tuple]) -> dict[str, Any]:
+    inside = score(known)
     bar, others = unknowns.threshold(inside[::2]), inside[1::2]
     found: dict[str, Any] = {"known_kept": float((others >= bar).mean())}
     for name, images in strange.items():
-        outside = score(*images)
+        outside = score(images)
         passed = float((outside >= bar).mean())
         found[name] = {"auroc": unknowns.auroc(inside, outside), "passed": passed}
     return found

@@ -29,10 +29,10 @@ RANKS = {
         [
             ["errors"],
             ["files"],
-            ["backend", "data", "recipes", "metrics", "plots", "corrupt"],
-            ["models", "augment", "optim", "panels", "shown"],
+            ["backend", "bundled", "data", "recipes", "metrics", "plots", "corrupt"],
+            ["models", "augment", "optim", "occlusion", "panels", "shown", "unknowns"],
             ["engine", "run"],
-            ["prepare", "answers", "runtimes"],
+            ["prepare", "answers", "runtimes", "evaluation"],
             ["evaluate"],
             # A training ends with what evaluating its validation says.
             [
@@ -42,7 +42,6 @@ RANKS = {
                 "audit",
                 "explain",
                 "robustness",
-                "unknowns",
                 "compare",
             ],
             ["report", "export", "serve", "ladder"],
@@ -189,7 +188,7 @@ def check_functions(before: str) -> None:
 
 
 def test_functions_are_not_hidden_by_modules_of_their_name() -> None:
-    assert SHADOWED == ["audit", "compare", "evaluate", "explore", "train"]
+    assert SHADOWED == ["audit", "compare", "evaluate", "explore", "export", "train"]
     check_functions("pass")  # the function first
 
 
@@ -256,12 +255,13 @@ def test_every_public_name_has_a_docstring_with_an_example(name: str) -> None:
 
 
 def test_the_backend_is_asked_for_by_name_in_few_places() -> None:
-    """Models and the rest run on any backend; only the engine knows each one."""
+    """Models and the rest run on any backend; only the engine knows each one, and the export and
+    `runtimes`, whose formats are written and read by one backend's own programs."""
     names = {"tensorflow", "jax", "torch"}
     asking = {
         relative(path)
         for path in MODULES
-        if part(path) not in ("engine", "backend")
+        if part(path) not in ("engine", "backend", "export", "runtimes")
         for node in ast.walk(tree(path))
         if (isinstance(node, ast.Constant) and node.value in names)
         or (isinstance(node, ast.Attribute) and ast.unparse(node).endswith("backend.backend"))

@@ -171,11 +171,13 @@ def test_inference_measures_every_way(run_folder: Path, tmp_path: Path):
         inference.main([*words, "--out", str(tmp_path / "inference.json")])
     assert done.value.code == 0
     rows = json.loads((tmp_path / "inference.json").read_text())["ways"]
-    names = ["model.predict", "model(x)", "engine.forward", "load_predictor", "ONNX Runtime"]
+    names = ["model.predict", "model(x)", "engine.forward", "load_predictor"]
+    names += ["ONNX Runtime", "ONNX int8", "PyTorch"]
     assert [row["way"] for row in rows] == names
-    assert all(row["agrees"] and row["images_per_second"] > 0 for row in rows[:4])
+    assert all(row["agrees"] and row["images_per_second"] > 0 for row in rows[:6])
     assert rows[0]["bulk_ratio"] == rows[0]["single_ratio"] == 1
-    assert rows[4].get("agrees") or "pip install" in rows[4]["missing"]
+    assert rows[4]["difference"] < rows[5]["difference"]  # int8 is what it says
+    assert "--torch" in rows[6]["missing"]
 
 
 @pytest.mark.parametrize("wrong", [1e-2, float("nan")])

@@ -25,11 +25,12 @@ FIGURES = {
     *("confusion_matrix", "tta", "test_looks", "balanced_accuracy", "balanced_accuracy_ci95"),
     *("top_k_accuracy", "most_confused", "brier_score", "ece_equal_mass", "reliability"),
     *("roc_auc", "average_precision", "aurc", "temperature", "thresholds"),
-    *("loss_uncalibrated", "ece_uncalibrated"),
+    *("loss_uncalibrated", "ece_uncalibrated", "tta_gain"),
 }
 BY_TRAINING = {
     *("recipe", "dataset", "seed", "epochs_run", "best_epoch", "stopped_early", "seconds"),
-    *("completed", "known_threshold", "parameters", "model_summary", "backend", "precision"),
+    *("completed", "known_score", "known_threshold"),
+    *("parameters", "model_summary", "backend", "precision"),
     "calibration",
 }
 FILES = (

@@ -41,6 +41,8 @@ def make_run(folder: Path, predictions, labels=LABELS, *, split="val", seed=0, *
     logits = np.eye(len((data | changes)["class_names"]), dtype=np.float32)[predictions] * 2
     shown = {"shown_index": np.arange(4), "shown_kind": np.array(["random"] * 4)}
     shown["shown_images"] = np.full((4, 8, 8, 3), 200, np.uint8)
+    if "tta" in changes:
+        shown["tta"] = np.array(changes.pop("tta"))
     kept = {"logits": logits, "labels": labels, "temperature": np.array(0.5), **shown}
     run.write_predictions(split, **kept)
     run.update_result(parameters=12, n=60, seconds={"train": 30.0, "evaluate": 0.5})
@@ -111,6 +113,20 @@ def test_the_difference_of_log_losses_is_of_calibrated_logits(pair) -> None:
     found = compare(*pair, split="val").to_json()["pairs"][0]
     right, wrong = (-np.log(np.exp(4 * k) / (np.exp(4) + 2)) for k in (1, 0))
     assert found["loss_difference"][0] == pytest.approx(-4 * (wrong - right) / 60)
+
+
+def test_different_views_are_warned_of(tmp_path, capsys) -> None:
+    runs = [
+        make_run(tmp_path / name, answers(range(3)), **({"tta": tta} if tta else {}))
+        for name, tta in (("a", "flip"), ("b", "none"), ("c", "flip"), ("older", None))
+    ]
+    (warning,) = compare(runs[0], runs[1], split="val").warnings
+    assert "different views (a flip, b none)" in warning
+    assert run_main("compare", *runs[:2], "--split", "val", "--json") == 0
+    output = capsys.readouterr()
+    assert json.loads(output.out)["warnings"] == [warning]
+    assert f"warning: {warning}" in output.err
+    assert not compare(runs[0], runs[2], runs[3], split="val").warnings  # older ones do not say
 
 
 def test_identical_runs_are_called_alike(tmp_path) -> None:

@@ -71,24 +71,23 @@ def test_blocks_join_and_have_numbers_of_their_own() -> None:
     assert (noisy[0] != noisy[BLOCK]).any()
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - UNORDERED))
-def test_a_severity_more_changes_more(textured, name: str) -> None:
-    changes = [change(textured, name, severity) for severity in SEVERITIES]
-    growth = np.diff(changes)
-    if name == "motion_blur":  # published: 3 and 4 differ in a radius that the deviation cuts off
-        assert growth[2] >= 0
-        growth[2] = 1
-    assert (growth > 0).all(), changes
+def test_a_severity_more_changes_more(textured) -> None:
+    for name in sorted(set(NAMES) - UNORDERED):
+        changes = [change(textured, name, severity) for severity in SEVERITIES]
+        growth = np.diff(changes)
+        if name == "motion_blur":  # published: 3 and 4 differ in a radius that is cut off
+            assert growth[2] >= 0
+            growth[2] = 1
+        assert (growth > 0).all(), (name, changes)
 
 
-@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("side", [8, 48])
-def test_any_size(name: str, side: int) -> None:
+def test_any_size(side: int) -> None:
     images = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), dtype=np.uint8)
-    assert (corrupt(images, name, 5) != images).any()
+    assert not [name for name in NAMES if (corrupt(images, name, 5) == images).all()]
 
 
-@pytest.mark.parametrize("severity", [0, 6, -1])
+@pytest.mark.parametrize("severity", [0, 6])
 def test_other_severities_are_refused(textured, severity: int) -> None:
     with pytest.raises(UsageError, match=f"severity is 1, 2, 3, 4 or 5. Received: {severity}"):
         corrupt(textured, "fog", severity)

@@ -13,10 +13,12 @@ from cifarlab.explain import (
     class_activation_map,
     explain,
     feature_layer,
+    keep_maps,
     occlusion_map,
     stretch,
 )
 from cifarlab.models import create_model, list_models
+from cifarlab.run import Run
 
 RED, BLUE = 0, 1
 
@@ -109,6 +111,32 @@ def test_every_model_has_maps_fine_enough_to_tell_where(name: str) -> None:
     model = create_model(name, num_classes=3)
     shape = model.get_layer(feature_layer(model)).output.shape
     assert 4 <= shape[1] == shape[2] <= 16
+
+
+def test_a_run_keeps_the_maps_of_its_worst_mistakes(images, tmp_path, monkeypatch) -> None:
+    model = toy(layers.GlobalAveragePooling2D(), EACH)
+    monkeypatch.setattr(Run, "load_model", lambda run: model)
+    run = Run.create(tmp_path / "run", recipe={"name": "a"}, data={}, environment={}, seed=0)
+    assert keep_maps(run, "val") == 0  # not evaluated
+    logits = np.array([[0.0, 1.0], [1.0, 0.0]], np.float32)  # taken for blue, taken for red
+    shown = {"shown_index": np.array([1, 0]), "shown_images": images[::-1]}
+    run.write_predictions(
+        "val",
+        logits=logits,
+        labels=np.array([RED, RED]),
+        shown_kind=np.array(["random", "worst"]),
+        **shown,
+    )
+    assert keep_maps(run, "val") == 1
+    kept = run.predictions("val")
+    np.testing.assert_array_equal(kept["logits"], logits)
+    assert kept["map_place"].tolist() == [1]
+    for found, label in zip(kept["maps"][0], (BLUE, RED), strict=True):
+        expected = class_activation_map(model, images[:1], label)[0]
+        np.testing.assert_allclose(found / 255, expected, atol=1 / 255)
+    flat = keras.Sequential([keras.Input((8, 8, 3)), layers.Flatten(), layers.Dense(2)])
+    monkeypatch.setattr(Run, "load_model", lambda run: flat)
+    assert keep_maps(run, "val") == 0  # no maps to look at, and no error
 
 
 def test_without_feature_maps_it_says_what_works_instead() -> None:

@@ -13,6 +13,7 @@ from keras import layers
 
 from cifarlab.errors import UnknownNameError, UsageError
 from cifarlab.models import adapt, create_model, list_models, model_options, registry
+from cifarlab.models.features import with_features
 from cifarlab.models.layers import (
     Dirac,
     FusedBatchNormalization,
@@ -247,6 +248,26 @@ def test_whitening_comes_back_from_its_configuration() -> None:
     layer = PatchWhitening(size=3, channels=1, name="white")
     back = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert (back.name, back.size, back.filters, back.kernel_size) == ("white", 3, 18, (3, 3))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "last", "middle"),
+    [
+        ("airbench_cnn", {"widths": (8, 12, 16), "image_size": None}, "head", "block2_2_silu"),
+        ("resnet20", {"image_size": 32}, "logits", "stage2_block3_2_relu"),
+        ("tutorial_cnn", {"image_size": 32}, "logits", "conv2"),
+    ],
+)
+def test_features_are_those_before_the_head_or_of_the_middle(
+    name: str, options: dict, last: str, middle: str
+) -> None:
+    model = create_model(name, num_classes=4, **options)
+    images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
+    ends = [model.get_layer(last).input, model.get_layer(middle).output, model.output]
+    head, maps, logits = (np.array(each) for each in keras.Model(model.inputs, ends)(images))
+    for half, expected in ((False, head), (True, maps.mean(axis=(1, 2)))):
+        found = np.array(with_features(model, middle=half)(images))
+        np.testing.assert_allclose(found, np.column_stack([expected, logits]), atol=1e-5)
 
 
 def test_adapting_a_model_uses_its_normalised_pixels() -> None:

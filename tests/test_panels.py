@@ -33,9 +33,16 @@ def test_robustness_has_a_panel_a_kind_and_a_line_a_corruption() -> None:
     assert "shot noise" in words(figure)
 
 
-def explained(activation=HEAT, occlusion=HEAT / 4):
+def explained(activation=HEAT, occlusion=HEAT / 4, views=1):
     probabilities = dict(zip(NAMES, (0.9, 0.1, 0.0), strict=True))
-    return panels.explanation(PIXELS.repeat(20, 0), PIXELS, activation, occlusion, probabilities)
+    view = (PIXELS, activation, occlusion)
+    return panels.explanation(
+        PIXELS.repeat(20, 0),
+        [view] * views,
+        ["cut out", "stretched"][:views],
+        probabilities,
+        "none",
+    )
 
 
 def test_an_explanation_shows_pictures_maps_and_every_probability() -> None:
@@ -57,6 +64,16 @@ def test_an_explanation_shows_pictures_maps_and_every_probability() -> None:
 
 def test_an_explanation_without_feature_maps_leaves_their_panel_out() -> None:
     assert len(explained(activation=None).axes) == 4
+
+
+def test_an_explanation_has_a_row_for_each_view_and_says_how_it_was_made() -> None:
+    figure = explained(views=2)
+    assert len(figure.axes) == 10
+    assert len([axes for axes in figure.axes if axes.images]) == 1 + 2 * 3
+    text = words(figure)
+    assert "cut out" in text
+    assert "stretched" in text
+    assert "none" in text
 
 
 @pytest.mark.parametrize(("occlusion", "said"), [(-HEAT / 2, "adds up to 50"), (0 * HEAT, "to 0")])

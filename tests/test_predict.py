@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,10 +16,12 @@ import pytest
 from PIL import Image
 
 from cifarlab import predict as api
+from cifarlab.bundled import bundled_path
 from cifarlab.cli import main
 from cifarlab.data.decode import decode_image, fit_image
-from cifarlab.errors import CifarlabError, ImageError, RunError
-from cifarlab.predict import Prediction, Predictor, find_images, load_predictor, newest_run
+from cifarlab.data.find import find_images
+from cifarlab.errors import CifarlabError, ImageError, ModelFileError, RunError, UnknownNameError
+from cifarlab.predict import Prediction, Predictor, load_predictor
 from cifarlab.run import Run
 
 CLASSES = ("red", "green", "blue")
@@ -95,6 +98,18 @@ def test_below_the_threshold_it_is_not_known(predictor, photos):
     assert dataclasses.replace(predictor, known_threshold=0.3)(photos / "grey.png").known is True
 
 
+def test_without_a_threshold_every_picture_is_known(predictor, photos):
+    assert dataclasses.replace(predictor, known_threshold=None)(photos / "grey.png").known is True
+
+
+def test_energy_is_of_the_raw_logits(predictor, photos):
+    """log(exp(250 / 16) + 2): the temperature, which makes the answer unsure, has no say."""
+    red, exact = photos / "b" / "red.png", np.logaddexp.reduce([250 / 16, 0, 0])
+    energetic = dataclasses.replace(predictor, known_score="energy", temperature=50.0)
+    for threshold, known in ((exact - 1e-6, True), (exact + 1e-6, False)):
+        assert dataclasses.replace(energetic, known_threshold=threshold)(red).known is known
+
+
 def test_probabilities_are_calibrated(predictor, photos):
     warm = dataclasses.replace(predictor, temperature=20.0)
     expected = np.exp([250 / 16 / 20, 0, 0])
@@ -109,20 +124,6 @@ def test_many_come_back_in_order_over_batches(predictor):
     assert [p.label for p in predictions] == [CLASSES[n % 3] for n in range(150)]
     assert [p.label for p in predictor(tuple(pictures[:2]))] == ["red", "green"]
     assert predictor([]) == []
-
-
-def test_only_powers_of_two_reach_the_model(predictor):
-    """A model is compiled anew for each number of pictures it is given."""
-    sizes = set()
-
-    def logits(images):
-        sizes.add(len(images))
-        return colour_logits(images)
-
-    predictor = dataclasses.replace(predictor, logits=logits)
-    for count in range(1, 70):
-        assert len(predictor([np.zeros((8, 8, 3), np.uint8)] * count)) == count
-    assert sizes == {1, 2, 4, 8, 16, 32, 64}
 
 
 def test_a_batch_is_read_only_when_it_is_wanted(predictor):
@@ -167,6 +168,26 @@ def test_the_model_sees_the_fitted_picture(predictor, photos):
         one(path)
         np.testing.assert_array_equal(seen[-1][0], fit_image(decode_image(path), 8, fit))
         np.testing.assert_array_equal(seen[-1][0], one.model_view(path))
+
+
+def test_probabilities_and_scores_are_means_over_the_views(predictor):
+    """A picture green but for its red middle: the crop is red, the stretched view mostly green."""
+    pixels = np.zeros((10, 40, 3), np.uint8)
+    pixels[..., 1] = 200
+    pixels[:, 15:25] = (200, 0, 0)
+    both = dataclasses.replace(predictor, fit="photo", known_score="energy")
+    views = both.model_views(pixels)
+    singles = [dataclasses.replace(both, fit=fit) for fit in ("crop", "stretch")]
+    for view, single in zip(views, singles, strict=True):
+        np.testing.assert_array_equal(view, single.model_view(pixels))
+    answers = [single(pixels) for single in singles]
+    assert [answer.label for answer in answers] == ["red", "green"]
+    rows = [list(answer.probabilities.values()) for answer in answers]
+    found = both([np.zeros((9, 9, 3), np.uint8), pixels])[1]  # its rows are not its neighbour's
+    np.testing.assert_allclose(list(found.probabilities.values()), np.mean(rows, axis=0))
+    score = np.logaddexp.reduce(colour_logits(views), axis=1).mean()
+    for threshold, known in ((score - 1e-6, True), (score + 1e-6, False)):
+        assert dataclasses.replace(both, known_threshold=threshold)(pixels).known is known
 
 
 def test_logits_that_are_no_numbers_are_an_error(predictor):
@@ -226,25 +247,6 @@ def test_predict_files_takes_what_find_images_takes(predictor, photos):
 # --- runs ---
 
 
-def make_run(path: Path, *, completed: bool, age: float) -> Path:
-    run = Run.create(path, recipe={"name": "x"}, data={}, environment={}, seed=0)
-    run.update_result(completed=completed)
-    then = os.stat(path).st_mtime - age
-    os.utime(path / "result.json", (then, then))
-    return path
-
-
-def test_the_newest_completed_run(tmp_path):
-    with pytest.raises(RunError, match="train one with: cifarlab train"):
-        newest_run(tmp_path / "runs")
-    wanted = make_run(tmp_path / "runs" / "wanted", completed=True, age=50)
-    make_run(tmp_path / "runs" / "older", completed=True, age=100)
-    make_run(tmp_path / "runs" / "unfinished", completed=False, age=10)
-    damaged = make_run(tmp_path / "runs" / "damaged", completed=True, age=0)
-    (damaged / "result.json").write_text("{")
-    assert newest_run(tmp_path / "runs") == wanted
-
-
 @pytest.fixture(scope="module")
 def trained(tiny_folder, tmp_path_factory) -> Path:
     """A run of the recipe `debug` on four classes of tiny pictures."""
@@ -297,22 +299,70 @@ def test_a_model_and_classes_of_two_runs_are_not_mixed(trained, tmp_path):
         load_predictor(mixed)
 
 
-def test_a_path_that_is_no_run(tmp_path):
-    with pytest.raises(RunError, match="absent"):
+def test_only_powers_of_two_reach_keras(trained, monkeypatch):
+    """Some backends compile a model anew for each number of images that it is given."""
+    from cifarlab import engine
+
+    sizes = set()
+
+    def forward(model):
+        def call(images):
+            sizes.add(len(images))
+            return np.zeros((len(images), 4))
+
+        return call
+
+    monkeypatch.setattr(engine, "forward", forward)
+    predictor = load_predictor(trained)
+    for count in range(1, 70):
+        assert len(predictor([np.zeros((8, 8, 3), np.uint8)] * count)) == count
+    assert sizes == {1, 2, 4, 8, 16, 32, 64}
+
+
+def test_a_model_is_a_path_first_and_then_a_name(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_predictor("cifar10").class_names[0] == "airplane"
+    assert load_predictor().class_names == load_predictor("cifar10").class_names
+    shutil.copytree(trained, "cifar10")
+    assert load_predictor("cifar10").class_names == tuple(Run(trained).data["class_names"])
+
+
+def test_a_name_that_nothing_has_is_told_the_nearest(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(trained.parent.parent)
+    with pytest.raises(UnknownNameError, match="unknown model 'cifr10'; did you mean 'cifar10'"):
+        load_predictor("cifr10")
+    with pytest.raises(UnknownNameError, match=r"did you mean '.*debug-1'"):
+        load_predictor("debug-1")
+    with pytest.raises(UnknownNameError, match="absent"):
         load_predictor(tmp_path / "absent")
-    with pytest.raises(RunError):
+    with pytest.raises(RunError, match="is not a run folder"):
         load_predictor(tmp_path)
+    (tmp_path / "weights.h5").write_bytes(b"")
+    with pytest.raises(ModelFileError, match=r"\.h5 file can run code"):
+        load_predictor(tmp_path / "weights.h5")
 
 
-def test_importing_predict_loads_no_framework():
-    import subprocess
+def test_a_file_and_its_name_answer_alike(photos):
+    by_name, by_path = (load_predictor(model) for model in ("cifar10", bundled_path("cifar10")))
+    assert by_name.network is None
+    pictures = [photos / "b" / "red.png", photos / "grey.png"]
+    assert by_name(pictures) == by_path(pictures)
 
-    program = "import sys, cifarlab.predict; print(*sys.modules)"
-    output = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+
+def test_the_bundled_model_needs_no_framework(photos):
+    program = (
+        "import sys\n"
+        "from cifarlab.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "print(*sys.modules)"
     )
-    loaded = {name.partition(".")[0] for name in output.stdout.split()}
-    assert not loaded & {"keras", "tensorflow", "jax", "matplotlib", "sklearn"}
+    command = [sys.executable, "-c", program, "predict", photos / "b" / "red.png"]
+    output = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in output.stdout.splitlines()[-1].split()}
+    assert "onnxruntime" in loaded
+    assert not loaded & {"keras", "tensorflow", "jax", "matplotlib", "sklearn", "scipy"}
+    assert "cifarlab.data.download" not in output.stdout  # nor what looks for datasets
 
 
 # --- the command ---
@@ -330,17 +380,6 @@ def test_the_table(cli, photos):
     assert "--explain" in out.splitlines()[-1]
 
 
-def test_a_trained_run_is_found_and_named(trained, tiny_folder, monkeypatch, capsys):
-    monkeypatch.chdir(trained.parent.parent)
-    file = tiny_folder / "test" / "north_east" / "00.png"
-    with pytest.raises(SystemExit) as end:
-        main(["predict", str(file), "--json"])
-    output = capsys.readouterr()
-    assert end.value.code == 0
-    assert json.loads(output.out) == load_predictor(trained)([file])[0].to_json()
-    assert output.err.startswith(f"model: {Path('runs') / 'debug-1'}\n")
-
-
 def test_a_trained_run_explains_by_its_feature_maps(cli, trained, photos, monkeypatch, tmp_path):
     image = photos / "b" / "red.png"
     assert cli(image, "--model", "any", "--explain", tmp_path / "without")[0] == 0
@@ -348,13 +387,6 @@ def test_a_trained_run_explains_by_its_feature_maps(cli, trained, photos, monkey
     assert cli(image, "--model", trained, "--explain", tmp_path / "with")[0] == 0
     without, found = (Image.open(tmp_path / name / "red.png") for name in ("without", "with"))
     assert found.size[0] > without.size[0] + 200  # one picture more
-
-
-def test_no_run_at_all(cli, photos):
-    status, out, err = cli(photos)
-    assert (status, out) == (1, "")
-    assert err.startswith("error: there is no completed run in runs;")
-    assert err.endswith("cifarlab train\n")
 
 
 def test_json_is_one_line_an_image_and_nothing_else(cli, photos):

@@ -1,5 +1,7 @@
 """The report's further sections: calibration, unknowns, robustness, audit, what opens, glossary."""
 
+import base64
+import io
 import json
 import re
 import time
@@ -20,7 +22,7 @@ from test_report import few_drawings as few_drawings  # fixtures that act by the
 from test_report import no_png as no_png
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-DOCUMENTED = ("figures", "robustness")
+DOCUMENTED = ("explain", "figures", "robustness")
 LOOK = "audit: compared"
 
 
@@ -47,6 +49,31 @@ def run(tmp_path):
 def opened(page):
     """Popover's id to its images."""
     return {name: images for name, images in page.images.items() if str(name).startswith("cell-")}
+
+
+# --- why ---
+
+
+def test_the_worst_mistakes_show_where_the_evidence_is(tmp_path):
+    labels = np.arange(60) % 3
+    logits = make_logits(labels, 3, right=0.8)
+    run = keep(make_run(tmp_path / "a"), logits, labels)
+    assert "Where it looked" not in report(run).sections["images"]
+    kept = run.predictions("test")
+    place = np.flatnonzero(kept["shown_kind"] == "worst")[:2]
+    maps = np.zeros((2, 2, 8, 8), np.uint8)
+    maps[0, 0, 7, 7] = 255  # of the first image, what speaks for its answer; for its label nothing
+    run.write_predictions("test", **kept, map_place=place, maps=maps)
+    page = report(run)
+    images = page.images["images"][-6:]
+    row = int(kept["shown_index"][place[0]])
+    answer, label = NAMES[logits[row].argmax()], NAMES[labels[row]]
+    assert images[1]["alt"] == f"What speaks for {answer} in image {row}: most at the lower right"
+    assert images[2]["alt"] == f"What speaks for {label} in image {row}: nothing"
+    png = base64.b64decode(images[1]["src"].partition(",")[2])
+    drawn = np.array(Image.open(io.BytesIO(png)))
+    expected = kept["shown_images"][place[0]] * np.where(maps[0, 0] > 0, 1, 0.2)[..., None]
+    np.testing.assert_allclose(drawn, expected, atol=0.5)
 
 
 # --- what opens ---
@@ -161,10 +188,27 @@ def test_an_older_result_without_predictions_has_a_page(run):
     assert "calibration error" in page.sections["calibration"]
 
 
-def test_unknowns_say_what_known_means(run):
-    assert "best class is less than 50.0 % probable" in report(run).sections["unknowns"]
-    run.update_result(known_threshold=0.0)
-    assert "held no validation images out" in report(run).sections["unknowns"]
+def test_the_gain_of_views_stands_beside_its_cost(run):
+    assert "views: flip" not in report(run).sections["result"]
+    gain = {"views": 2.0, "accuracy_without": 0.9, "difference": 0.012, "p_value": 0.01}
+    gain |= {"difference_ci95": [0.002, 0.022], "seconds_ratio": 1.96}
+    run.update_result(tta="flip", tta_gain=gain)
+    text = report(run).sections["result"]
+    assert "views: flip +1.20 points 95 %: +0.20 to +2.20; 90.0 % without them, 2 times" in text
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        ({}, "its highest probability stays below a threshold: 50.0 %"),  # older runs
+        ({"known_threshold": 0.0}, "held no validation images out"),
+        ({"known_score": "energy", "known_threshold": 2.5}, "the energy of its logits .*: 2.5"),
+        ({"known_score": "energy", "known_threshold": None}, "held no validation images out"),
+    ],
+)
+def test_unknowns_say_what_known_means(run, kept, said):
+    run.update_result(**kept)
+    assert re.search(said, report(run).sections["unknowns"])
 
 
 def test_an_audits_look_is_no_measurement(run):

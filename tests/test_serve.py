@@ -7,6 +7,7 @@ import base64
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,15 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from cifarlab.data.views import describe_views
 from cifarlab.serve import Limits, create_app
 from cifarlab.serve.front import CONTENT_SECURITY_POLICY
 from cifarlab.serve.service import Service
 from tint_server import CLASSES, tint
 
-LIMITS = Limits(request_images=4, explained_images=1, body_bytes=20_000, queue_images=64)
+LIMITS = Limits(
+    request_images=4, explained_images=1, body_bytes=20_000, queue_images=8, batch_images=4
+)
 
 
 def png(colour: tuple[int, int, int], size: tuple[int, int] = (24, 20)) -> bytes:
@@ -87,9 +91,22 @@ def test_where_nothing_is_readable_the_status_says_so(client: TestClient) -> Non
 
 def test_the_view_is_what_the_model_saw(client: TestClient) -> None:
     [answer] = ask(client, ("r.png", RED), query="?view=true").json()["predictions"]
-    np.testing.assert_array_equal(pixels(answer["view"]), tint().model_view(RED))
-    assert "16 x 16" in answer["scaling"]
+    [view], [scaling] = answer["view"], answer["scaling"]
+    np.testing.assert_array_equal(pixels(view), tint().model_view(RED))
+    assert scaling == describe_views((20, 24), 16, "crop")[0]
     assert "explanation" not in answer
+
+
+def test_the_views_of_a_photograph_are_averaged() -> None:
+    wide = png((200, 30, 60), (90, 40))
+    predictor = replace(tint(), fit="photo")
+    with TestClient(create_app(predictor, LIMITS)) as client:
+        wide_answer, red = ask(client, ("w", wide), ("r", RED), query="?view=true").json()[
+            "predictions"
+        ]
+    assert len(wide_answer["view"]) == len(wide_answer["scaling"]) == 4
+    assert wide_answer["probabilities"] == pytest.approx(predictor(wide).probabilities)
+    assert red["probabilities"] == pytest.approx(predictor(RED).probabilities)
 
 
 def test_the_explanation_glows_where_the_model_looks(client: TestClient) -> None:

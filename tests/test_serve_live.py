@@ -79,10 +79,10 @@ def test_what_is_not_http_gets_json_too(address: str) -> None:
 
 
 def test_a_head_that_does_not_come_ends_the_connection(address: str) -> None:
-    for beginning in (b"", b"GET / HTTP/1.1\r\nHo"):
-        with connect(address) as connection:
-            connection.sendall(beginning)
-            assert connection.recv(1) == b""
+    with connect(address) as silent, connect(address) as slow:
+        slow.sendall(b"GET / HTTP/1.1\r\nHo")
+        assert answer(slow)[0] == 408
+        assert slow.recv(1) == silent.recv(1) == b""
 
 
 def test_a_body_that_does_not_come_is_given_up(address: str) -> None:
@@ -111,6 +111,15 @@ def test_sigterm_answers_all_that_was_accepted() -> None:
         assert process.wait(timeout=20) == 0
         with pytest.raises(OSError, match="refused"):
             connect(address)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM to catch there")
+def test_what_takes_too_long_is_dropped_in_the_end() -> None:
+    with serving(slow_ms=60, drain_seconds=1) as (process, address), connect(address) as waiting:
+        waiting.sendall(HEAD.replace(b"predict", b"predict?explain=true") + FORM)  # five seconds
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
 
 
 def test_no_made_up_request_breaks_it(address: str) -> None:
@@ -162,12 +171,14 @@ def test_the_command_announces_itself(
     from tint_server import tint
 
     def run(app, host: str, port: int, on_start) -> None:
-        assert app.state.service.limits.queue_images == 40
+        limits = app.state.service.limits
+        assert (limits.queue_images, limits.request_images, limits.body_bytes) == (8, 8, 2**20)
         on_start(f"http://{host}:{port}")
 
     monkeypatch.setattr("cifarlab.predict.load_predictor", lambda model: tint())
     monkeypatch.setattr("cifarlab.serve.serve", run)
-    words = ["serve", "--model", "some/tint.onnx", "--host", "0.0.0.0", "--queue", "40", "--json"]
+    words = ["serve", "--model", "some/tint.onnx", "--host", "0.0.0.0", "--queue", "8"]
+    words += ["--max-body", "1", "--json"]
     with pytest.raises(SystemExit) as end:
         main(words)
     assert end.value.code == 0

@@ -53,7 +53,7 @@ def test_the_run_folder_is_self_sufficient(digits_run: Run) -> None:
     assert "accuracy" not in result
     assert result["epochs_run"] == len(digits_run.history) == 3
     assert set(result["seconds"]) == {"setup", "compile", "train"}
-    assert 0 < result["known_threshold"] < 1
+    assert (result["known_score"], type(result["known_threshold"])) == ("energy", float)
     assert data["counts"] == {"train": 1150, "validation": 288, "test": 359}
     assert data["class_names"] == [str(digit) for digit in range(10)]
     model = digits_run.load_model()
@@ -79,7 +79,8 @@ def test_calibration_is_fitted_on_validation_as_it_will_be_used(
     """By single images for `predict`, by the recipe's views for `evaluate`; test stays closed."""
     from cifarlab.engine import forward
     from cifarlab.evaluate import predict_views
-    from cifarlab.metrics import calibrate, softmax
+    from cifarlab.metrics import calibrate
+    from cifarlab.unknowns import energy, threshold
 
     recipe = replace(DEBUG, tta=tta, epochs=2)
     run = train(tiny_dataset, recipe, out=tmp_path / "run")
@@ -94,8 +95,9 @@ def test_calibration_is_fitted_on_validation_as_it_will_be_used(
         assert set(found["thresholds"]) == {"0.95", "0.99"}
         assert run.calibration(name) == found
         if name == "none":
-            sure = softmax(logits / found["temperature"]).max(axis=1)
-            assert np.mean(sure < run.result["known_threshold"]) == pytest.approx(0.05, abs=0.04)
+            # Of raw logits, as an exported file gives them.
+            bar = run.result["known_threshold"]
+            assert bar == pytest.approx(threshold(energy(logits)), rel=1e-5)
 
 
 def test_epochs_and_validation_of_the_user_win(tmp_path: Path, tiny_dataset: Dataset) -> None:
@@ -109,7 +111,7 @@ def test_without_validation_nothing_is_validated(tmp_path: Path, tiny_dataset: D
     recipe = replace(DEBUG, validation=0.0, plateau=None, early_stopping=None, epochs=1)
     run = train(tiny_dataset, recipe, out=tmp_path / "run")
     assert run.history[0]["val_loss"] is None
-    assert run.result["known_threshold"] == 0
+    assert run.result["known_threshold"] is None
     assert run.result["calibration"] is None
     assert run.calibration("none") == {"temperature": 1, "thresholds": {}}
 

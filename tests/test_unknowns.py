@@ -113,6 +113,15 @@ def test_boundary_distance_by_hand(known) -> None:
         )
 
 
+def test_energy_and_middle_is_the_sum_of_both_in_their_deviations(known) -> None:
+    features, logits, labels = known
+    asked, z = features[:9] * 2, logits[:9] + 1
+    one, other = unknowns.energy, unknowns.mahalanobis(features, labels)
+    expected = one(z) / one(logits).std() + 0.5 * other(asked) / other(features).std()
+    found = unknowns.energy_and_middle(features, logits, labels, share=0.5)(asked, z)
+    np.testing.assert_allclose(found, expected)
+
+
 def test_every_score_is_higher_for_the_known(known) -> None:
     """Far from all heaps, with logits that say little, everything scores low."""
     features, _, labels = known

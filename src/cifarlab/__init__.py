@@ -23,10 +23,13 @@ if TYPE_CHECKING:  # what `_HOME` says, in the form that editors and type checke
     from cifarlab.compare import Comparison, compare
     from cifarlab.data import Dataset, Split, load_dataset, one_hot
     from cifarlab.errors import CifarlabError
-    from cifarlab.evaluate import Evaluation, evaluate
-    from cifarlab.explain import class_activation_map, occlusion_map
+    from cifarlab.evaluate import evaluate
+    from cifarlab.evaluation import Evaluation
+    from cifarlab.explain import class_activation_map
     from cifarlab.explore import explore
+    from cifarlab.export import Export, export
     from cifarlab.models import create_model, list_models
+    from cifarlab.occlusion import occlusion_map
     from cifarlab.predict import Predictor, load_predictor
     from cifarlab.recipes import Recipe, get_recipe, recipe_names
     from cifarlab.report import write_report
@@ -42,6 +45,7 @@ __all__ = [
     "Comparison",
     "Dataset",
     "Evaluation",
+    "Export",
     "Predictor",
     "Recipe",
     "Run",
@@ -54,6 +58,7 @@ __all__ = [
     "evaluate",
     "evaluate_predictions",
     "explore",
+    "export",
     "get_recipe",
     "list_models",
     "load_dataset",
@@ -72,7 +77,8 @@ _HOME = {
     "CifarlabError": "errors",
     "Comparison": "compare",
     "Dataset": "data",
-    "Evaluation": "evaluate",
+    "Evaluation": "evaluation",
+    "Export": "export",
     "Predictor": "predict",
     "Recipe": "recipes",
     "Run": "run",
@@ -84,12 +90,13 @@ _HOME = {
     "evaluate": "evaluate",
     "evaluate_predictions": "answers",
     "explore": "explore",
+    "export": "export",
     "get_recipe": "recipes",
     "list_models": "models",
     "load_dataset": "data",
     "load_predictor": "predict",
     "measure_robustness": "robustness",
-    "occlusion_map": "explain",
+    "occlusion_map": "occlusion",
     "one_hot": "data",
     "recipe_names": "recipes",
     "train": "train",

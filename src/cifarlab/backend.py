@@ -13,10 +13,11 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from cifarlab.errors import BackendError, UnknownNameError
@@ -64,18 +65,32 @@ def configure(name: str | None = None) -> str:
 
 
 def load(name: str | None = None) -> str:
-    """Choose the backend as `configure` does, and load it without its notices; return its name.
-
-    TensorFlow's C++ writes lines about its build to the standard error while it loads, past every
-    setting of its log level. They are kept aside and shown only if loading fails.
-    """
+    """Choose the backend as `configure` does, and load it without its notices; return its name."""
     name = configure(name)
+    import_quietly("keras", UNNEEDED - {name})
+    return name
+
+
+def import_quietly(module: str, without: Set[str] = frozenset(UNNEEDED)) -> ModuleType:
+    """Import a module that loads TensorFlow, without its notices and the packages `without`."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its start-up notices
+    with _absent(without), stderr_aside():
+        return importlib.import_module(module)
+
+
+@contextmanager
+def stderr_aside() -> Iterator[None]:
+    """Keep what is written to the standard error within the block, and show it only on an error.
+
+    TensorFlow's C++ writes lines about its build there while it loads, past every setting of its
+    log level.
+    """
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as aside, _absent(UNNEEDED - {name}):
+    with tempfile.TemporaryFile() as aside:
         descriptor = os.dup(2)
         os.dup2(aside.fileno(), 2)
         try:
-            importlib.import_module("keras")
+            yield
         except BaseException:
             aside.seek(0)
             os.write(descriptor, aside.read())
@@ -83,11 +98,10 @@ def load(name: str | None = None) -> str:
         finally:
             os.dup2(descriptor, 2)
             os.close(descriptor)
-    return name
 
 
 @contextmanager
-def _absent(packages: set[str]) -> Iterator[None]:
+def _absent(packages: Set[str]) -> Iterator[None]:
     """Have the import of `packages` fail within the block, but for those that are loaded."""
     hidden = packages - sys.modules.keys()
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,119 +16,12 @@ import numpy as np
 
 from cifarlab import metrics
 from cifarlab.data import Dataset, Split
-from cifarlab.engine import forward, predict_logits
+from cifarlab.engine import BATCH, forward, predict_logits
 from cifarlab.errors import DataError, UnknownNameError
+from cifarlab.evaluation import TTAS, UNSURE, VIEWS, Evaluation
 from cifarlab.prepare import find_data
 from cifarlab.run import SPLITS, Run
 from cifarlab.shown import choose_shown
-
-VIEWS = {
-    "none": [(False, 0, 0)],
-    "flip": [(False, 0, 0), (True, 0, 0)],
-    # The views of Jordan 2024 (arXiv:2404.00498), whose weights average mirror images half and
-    # half.
-    "shift": [(flip, d, d) for d in (0, -1, 1) for flip in (False, True)],
-}
-TTAS = (*VIEWS, "selective")
-UNSURE = 0.25  # the share of images that "selective" looks at again
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """Logits and labels on a split, and every figure derived from them.
-
-    Attributes:
-        split: ``"test"``, ``"val"`` or ``"train"``.
-        logits: float32 (N, C), as the model gives them.
-        labels: int64 (N,).
-        class_names: C names.
-        tta: test-time augmentation, ``"none"``, ``"flip"``, ``"shift"`` or ``"selective"``.
-        test_looks: how often this run's test split has been opened, this time included.
-        seconds: wall time of the predictions.
-        temperature: fitted on validation; every figure is of the logits divided by it.
-        thresholds: precision as text to the confidence from which it was reached on validation.
-
-    Example:
-        >>> logits = np.array([[2.0, 0.0], [0.0, 1.0], [0.5, 0.0]], "float32")
-        >>> labels = np.array([0, 1, 1])
-        >>> evaluation = Evaluation("test", logits, labels, ("cat", "dog"), "none", 1, 0.0)
-        >>> evaluation.n, round(evaluation.accuracy, 3), evaluation.confusion_matrix.tolist()
-        (3, 0.667, [[1, 0], [1, 1]])
-    """
-
-    split: str
-    logits: np.ndarray
-    labels: np.ndarray
-    class_names: tuple[str, ...]
-    tta: str
-    test_looks: int
-    seconds: float
-    temperature: float = 1.0
-    thresholds: Mapping[str, float | None] = field(default_factory=dict)
-
-    @property
-    def n(self) -> int:
-        """Number of images."""
-        return len(self.labels)
-
-    @cached_property
-    def predictions(self) -> np.ndarray:
-        """The predicted class of each image, int64 (N,)."""
-        return self.logits.argmax(axis=1)
-
-    @cached_property
-    def probabilities(self) -> np.ndarray:
-        """Calibrated: softmax of the logits divided by the temperature, (N, C)."""
-        return metrics.softmax(self.logits / self.temperature)
-
-    @cached_property
-    def figures(self) -> dict[str, Any]:
-        """Every figure, as `metrics.summarize` computes it, and what each threshold gives here."""
-        scaled = self.logits.astype(np.float64) / self.temperature
-        kept = {
-            share: None
-            if at is None
-            else {"confidence": at, **metrics.answered_from(scaled, self.labels, at)}
-            for share, at in self.thresholds.items()
-        }
-        figures = metrics.summarize(self.logits, self.labels, self.class_names, self.temperature)
-        return {**figures, "thresholds": kept}
-
-    @property
-    def accuracy(self) -> float:
-        """Fraction classified right."""
-        return self.figures["accuracy"]
-
-    @property
-    def accuracy_ci95(self) -> tuple[float, float]:
-        """Wilson's 95 % interval of the accuracy, over the draw of images."""
-        low, high = self.figures["accuracy_ci95"]
-        return low, high
-
-    @property
-    def loss(self) -> float:
-        """Mean cross-entropy in nats."""
-        return self.figures["loss"]
-
-    @property
-    def ece(self) -> float:
-        """Expected calibration error over 15 bins of equal width."""
-        return self.figures["ece"]
-
-    @property
-    def per_class(self) -> dict[str, dict[str, float]]:
-        """Class name to precision, recall, f1 and support."""
-        return self.figures["per_class"]
-
-    @property
-    def confusion_matrix(self) -> np.ndarray:
-        """Counts, int64 (C, C): rows are true classes, columns predicted ones."""
-        return np.array(self.figures["confusion_matrix"])
-
-    def to_json(self) -> dict[str, Any]:
-        """The figures as JSON-ready values."""
-        looks = {"tta": self.tta, "test_looks": self.test_looks}
-        return {"split": self.split, **self.figures, **looks}
 
 
 def evaluate(
@@ -169,11 +60,16 @@ def evaluate(
     call = forward(run.load_model())
     opened = open_split(run, split, data)
     images, labels, looks = opened.images, opened.labels, opened.test_looks
+    predict_logits(call, images[:BATCH])  # compiles, which is no cost of any view
     began = time.perf_counter()
-    logits = predict_views(call, images, tta)
-    seconds = time.perf_counter() - began
+    plain = predict_logits(call, images)
+    between = time.perf_counter()
+    logits = predict_views(call, images, tta, plain)
     evaluation = Evaluation(
-        *(split, logits, labels, opened.class_names, tta, looks, seconds), **run.calibration(tta)
+        *(split, logits, labels, opened.class_names, tta, looks, time.perf_counter() - began),
+        **run.calibration(tta),
+        plain=None if tta == "none" else plain,
+        plain_seconds=between - began,
     )
     if opened.own:
         _keep(run, evaluation, images)
@@ -278,6 +174,7 @@ def _keep(run: Run, evaluation: Evaluation, images: np.ndarray) -> None:
         logits=evaluation.logits,
         labels=evaluation.labels,
         temperature=np.array(evaluation.temperature),
+        tta=np.array(evaluation.tta),
         shown_index=index,
         shown_images=images[index],
         shown_kind=kind,

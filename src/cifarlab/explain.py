@@ -7,20 +7,20 @@ answers, and sees what is lost when a part of the image is covered.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cifarlab.engine import feature_gradients, predict_logits
-from cifarlab.errors import CifarlabError, UsageError
-from cifarlab.metrics import softmax
+from cifarlab.engine import feature_gradients
+from cifarlab.errors import CifarlabError
+from cifarlab.models.features import activates
+from cifarlab.occlusion import Logits, checked_classes, occlusion_map
+from cifarlab.run import Run
 
 BATCH_SIZE = 256
-
-Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+MAPPED = 12  # of a run's worst mistakes: those whose maps it keeps
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,13 +110,45 @@ def class_activation_map(
             chosen = np.asarray(model(batch.astype("float32"), training=False)).argmax(axis=1)
         else:
             every = np.broadcast_to(np.asarray(classes), len(images))
-            chosen = _checked_classes(every[start : start + BATCH_SIZE], num_classes)
+            chosen = checked_classes(every[start : start + BATCH_SIZE], num_classes)
         features, gradients = feature_gradients(model, layer, batch, chosen)
         maps.append(np.maximum((features * gradients).sum(axis=-1), 0))
     evidence = np.concatenate(maps).astype(np.float32)
     stretched = stretch(evidence, images.shape[1])
     highest = stretched.max(axis=(1, 2), keepdims=True)
     return np.divide(stretched, highest, out=np.zeros_like(stretched), where=highest > 0)
+
+
+def keep_maps(run: Run, split: str) -> int:
+    """Keep the class-activation maps of a run's worst mistakes on a split, for its report.
+
+    They are added to the predictions of `split`: ``map_place`` int64 (K,), which of the shown
+    images they are of, and ``maps`` uint8 (K, 2, S, S), 255 times the map of what the image was
+    called, then of its label.
+
+    Returns:
+        K, at most `MAPPED`; 0 where the split is not evaluated, nothing was wrong, or the model has
+        no feature maps.
+
+    Raises:
+        RunError: the run is damaged.
+    """
+    if not (run.path / f"predictions-{split}.npz").exists():
+        return 0
+    kept = run.predictions(split)
+    places = np.flatnonzero(kept["shown_kind"] == "worst")[:MAPPED]
+    rows, images = kept["shown_index"][places], kept["shown_images"][places]
+    model = run.load_model()
+    try:
+        feature_layer(model)
+    except CifarlabError:
+        return 0
+    if len(places):
+        of = (kept["logits"][rows].argmax(axis=1), kept["labels"][rows])
+        maps = np.stack([class_activation_map(model, images, classes) for classes in of], axis=1)
+        added = {"map_place": places, "maps": np.rint(255 * maps).astype(np.uint8)}
+        run.write_predictions(split, **{**kept, **added})
+    return len(places)
 
 
 def feature_layer(model: keras.Model) -> str:
@@ -135,7 +167,7 @@ def feature_layer(model: keras.Model) -> str:
     """
     side = model.input_shape[1] or 0
     maps = [layer for layer in model.layers[1:] if _side(layer) >= 2]  # the first is the input
-    fine = [each for each in maps if _activates(each) and 8 * _side(each) >= side]
+    fine = [each for each in maps if activates(each) and 8 * _side(each) >= side]
     if not maps:
         raise CifarlabError(
             f"{model.name} has no feature maps to explain by; occlusion_map works with any model"
@@ -154,75 +186,10 @@ def stretch(maps: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     return (rows @ maps @ columns.T).astype(np.float32)
 
 
-def occlusion_map(
-    call: Logits,
-    image: NDArray[np.uint8],
-    class_index: int,
-    patch: int | None = None,
-    stride: int | None = None,
-) -> NDArray[np.float32]:
-    """How much of a class's probability is lost where a patch covers the image.
-
-    A square in the image's mean colour slides over it and beyond its borders, so that every pixel
-    is covered; a pixel's value is the mean, over the squares that cover it, of the probability
-    without minus the probability with the square. Needs no model, only its answers.
-
-    Args:
-        call: images uint8 (N, S, S, 3) -> logits (N, C).
-        image: uint8 (S, S, 3).
-        class_index: in [0, C).
-        patch: the square's side in pixels; a quarter of the image by default.
-        stride: pixels from one square to the next, at most `patch`; a quarter of it by default.
-
-    Returns:
-        float32 (S, S) in [-1, 1]: positive where the image speaks for the class, negative where
-        covering it makes the class more probable.
-
-    Raises:
-        UsageError: patch, stride or class is out of range.
-
-    Reference:
-        Zeiler and Fergus 2014, "Visualizing and Understanding Convolutional Networks",
-        arXiv:1311.2901, section 4.2.
-
-    Example:
-        >>> image = np.zeros((8, 8, 3), np.uint8)
-        >>> image[:4, :4] = 255  # what the model looks at
-        >>> corner = lambda images: images[:, 0, 0, :2] / 64 * [1.0, 0.0]
-        >>> found = occlusion_map(corner, image, class_index=0, patch=4, stride=4)
-        >>> bool(found[0, 0] > 0.2), float(found[7, 7])
-        (True, 0.0)
-    """
-    side = image.shape[0]
-    patch = max(side // 4, 1) if patch is None else patch
-    stride = max(patch // 4, 1) if stride is None else stride
-    if not 1 <= stride <= patch <= side:
-        raise UsageError(
-            f"1 <= stride <= patch <= {side}, the image's side. Received: {stride}, {patch}"
-        )
-    starts = np.arange(stride - patch, side, stride)
-    place = np.arange(side)
-    inside = (starts[:, None] <= place) & (place < starts[:, None] + patch)  # (P, S)
-    masks = (inside[:, None, :, None] & inside[None, :, None, :]).reshape(-1, side, side)
-    colour = np.rint(image.mean(axis=(0, 1))).astype(np.uint8)
-    covered = np.where(masks[..., None], colour, image)
-    probabilities = softmax(predict_logits(call, np.concatenate([image[None], covered])))
-    _checked_classes(np.array([class_index]), probabilities.shape[1])
-    lost = probabilities[0, class_index] - probabilities[1:, class_index]
-    weights = masks.reshape(len(masks), -1).astype(np.float64)
-    return (lost @ weights / weights.sum(axis=0)).reshape(side, side).astype(np.float32)
-
-
 def _side(layer: keras.Layer) -> int:
     """The side of the map that a layer gives; 0 where it gives none."""
     shape = layer.output.shape
     return (shape[1] or 0) if len(shape) == 4 else 0
-
-
-def _activates(layer: keras.Layer) -> bool:
-    """Whether a layer is an activation, or ends in one as ``Conv2D(activation="relu")`` does."""
-    activation = getattr(getattr(layer, "activation", None), "__name__", "linear")
-    return isinstance(layer, keras.layers.ReLU) or activation != "linear"
 
 
 def _interpolation(side: int, cells: int) -> NDArray[np.float32]:
@@ -230,11 +197,3 @@ def _interpolation(side: int, cells: int) -> NDArray[np.float32]:
     places = np.clip((np.arange(side) + 0.5) * cells / side - 0.5, 0, cells - 1)
     distance = np.abs(places[:, None] - np.arange(cells))
     return np.maximum(1 - distance, 0).astype(np.float32)
-
-
-def _checked_classes(classes: NDArray, num_classes: int) -> NDArray:
-    if classes.min() < 0 or classes.max() >= num_classes:
-        raise UsageError(
-            f"a class is 0 to {num_classes - 1}. Received: {classes.min()} to {classes.max()}"
-        )
-    return classes

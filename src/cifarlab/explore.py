@@ -5,8 +5,6 @@ It opens the test split, but only to count and compare: no test image is shown.
 
 from __future__ import annotations
 
-import hashlib
-from collections import defaultdict
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -16,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cifarlab.data import Dataset, Split, channel_statistics
+from cifarlab.data.repeats import repeated
 from cifarlab.files import write_json
 
 SAMPLES = 8  # images a class in the sample grid
@@ -132,11 +131,9 @@ def _colours(
 
 def _duplicates(splits: dict[str, Split], class_names: tuple[str, ...]) -> dict[str, Any]:
     """Images with the very same pixels, within a split and across splits."""
-    places: dict[bytes, list[tuple[str, int]]] = defaultdict(list)
-    for name, split in splits.items():
-        for i, image in enumerate(split.images):
-            places[hashlib.sha256(image.data).digest()].append((name, i))
-    groups = [group for group in places.values() if len(group) > 1]
+    places = [(name, i) for name, split in splits.items() for i in range(len(split))]
+    images = (image for split in splits.values() for image in split.images)
+    groups = [[places[row] for row in group] for group in repeated(images)]
     by_split = [{name: [i for s, i in group if s == name] for name in splits} for group in groups]
     within = {name: sum(max(len(members[name]) - 1, 0) for members in by_split) for name in splits}
     across = {

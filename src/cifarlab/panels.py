@@ -6,6 +6,8 @@ Arrays in, a ``matplotlib.figure.Figure`` out; nothing is computed here but what
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -52,42 +54,58 @@ def robustness_curves(
     return figure
 
 
+View = tuple[NDArray[np.uint8], NDArray[np.float32] | None, NDArray[np.float32]]
+
+
 @rc_context(STYLE)
 def explanation(
     image: NDArray[np.uint8],
-    model_image: NDArray[np.uint8],
-    activation: NDArray[np.float32] | None,
-    occlusion: NDArray[np.float32],
+    views: Sequence[View],
+    captions: Sequence[str],
     probabilities: Mapping[str, float],
+    verdict: str = "",
 ) -> Figure:
-    """A picture, as the model saw it, where its first class is seen, and the probable classes.
+    """A picture, and how its first class was seen in it: a row for each view that the model had.
 
     Args:
         image: uint8 (H, W, 3) of any size.
-        model_image: uint8 (S, S, 3), fitted to the model's input.
-        activation: (S, S) in [0, 1], class-activation map; its panel is left out where None.
-        occlusion: (S, S) in [-1, 1], probability lost by covering; see `explain.occlusion_map`.
+        views: what the model saw, uint8 (S, S, 3); class-activation map (S, S) in [0, 1], whose
+            panel is left out where it is None; occlusion map (S, S) in [-1, 1]. See `explain`.
+        captions: how each view was made of the picture.
         probabilities: class to probability in [0, 1], the most probable first.
+        verdict: what stands above them.
     """
     best = next(iter(probabilities))
-    pictures = 3 if activation is None else 4
-    figure = Figure(figsize=(2.6 * pictures + 3.4, 3.2))
-    *panels, bars = figure.subplots(1, pictures + 1, width_ratios=[1] * pictures + [1.4])
-    draw_image(panels[0], image, "the picture")
-    draw_image(panels[1], model_image, "as the model saw it")
+    pictures = 3 if views[0][1] is None else 4
+    figure = Figure(figsize=(2.6 * pictures + 3.4, 3.4 * len(views)))
+    panels = figure.subplots(
+        len(views), pictures + 1, squeeze=False, width_ratios=[1] * pictures + [1.4]
+    )
+    draw_image(panels[0, 0], image, "the picture")
+    _draw_bars(panels[0, -1], probabilities)
+    panels[0, -1].set_title(verdict, fontsize=10)
+    for axes in (*panels[1:, 0], *panels[1:, -1]):
+        axes.set_axis_off()
+    for row, view, caption in zip(panels, views, captions, strict=True):
+        _draw_view(row[1:-1], view, caption, best)
+    return figure
+
+
+def _draw_view(panels: NDArray[Any], view: View, caption: str, best: str) -> None:
+    """What the model saw, where features say its class, what covering costs."""
+    image, activation, occlusion = view
+    draw_image(panels[0], image, "as the model saw it")
+    panels[0].set_xlabel(fill(caption, 34), fontsize=8)
     if activation is not None:
-        _draw_over(panels[2], model_image, f"features that say {best}")
-        panels[2].imshow(activation, cmap=HEAT, vmin=0, vmax=1, interpolation="bilinear")
+        _draw_over(panels[1], image, f"features that say {best}")
+        panels[1].imshow(activation, cmap=HEAT, vmin=0, vmax=1, interpolation="bilinear")
     most = float(np.abs(occlusion).max())
     strongest = float(occlusion.flat[np.abs(occlusion).argmax()])
     verb = "costs" if strongest >= 0 else "adds"
-    title = f"covered: {verb} up to {100 * most:.0f} points"
-    _draw_over(panels[-1], model_image, title)
+    _draw_over(panels[-1], image, f"covered: {verb} up to {100 * most:.0f} points")
     limit = max(most, 1e-6)
     panels[-1].imshow(occlusion, cmap=SIGNED, vmin=-limit, vmax=limit, interpolation="bilinear")
     panels[-1].set_xlabel(f"orange speaks for {best}, blue against", fontsize=8)
-    _draw_bars(bars, probabilities)
-    return figure
 
 
 def _draw_over(axes: Axes, image: NDArray[np.uint8], title: str) -> None:

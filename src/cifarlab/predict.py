@@ -1,35 +1,36 @@
 """Predictions: any picture in, the probability of each class out.
 
-A `Predictor` prepares a picture exactly as training prepared its images: decoded and made square
-by `cifarlab.data.decode`, in the size and fit that the run recorded; the model itself normalises.
+A `Predictor` prepares a picture with the very functions that prepare training images: decoded by
+`cifarlab.data.decode`, made square by `cifarlab.data.views` in the size and by the rule that the
+model records. The model itself normalises. It may be a run, whose network Keras computes, or an
+exported file in a runtime of its own; the rest does not know which.
 """
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from cifarlab import backend
-from cifarlab.data.decode import (
-    EXTENSIONS,
-    ImageSource,
-    Pixels,
-    decode_image,
-    fit_image,
-    image_name,
-)
-from cifarlab.errors import ImageError, RunError
+from cifarlab.bundled import bundled_names, bundled_path
+from cifarlab.data.decode import ImageSource, Pixels, decode_image, image_name
+from cifarlab.data.find import find_images
+from cifarlab.data.views import fit_views, photograph_rule
+from cifarlab.errors import ImageError, RunError, UnknownNameError
 from cifarlab.metrics import softmax
-from cifarlab.run import Run
+from cifarlab.runtimes import filled_to_power_of_two, is_exported, open_model
+from cifarlab.unknowns import energy
+
+if TYPE_CHECKING:
+    from cifarlab.run import Run
 
 BATCH_SIZE = 64
+DEFAULT_MODEL = "cifar10"
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Prediction:
         label: the most probable class.
         probability: of that class, in [0, 1].
         probabilities: class name to probability, in the order of the classes; they sum to 1.
-        known: False when the picture is probably none of the classes: the highest probability is
-            below the threshold that the run chose on its validation images.
+        known: False when the picture is probably none of the classes: its score is below the
+            threshold that was chosen on validation images.
         error: None, or why it could not be read; then every other field but `file` is None.
     """
 
@@ -75,11 +76,13 @@ class Predictor:
     Attributes:
         class_names: (C,) in the order of the logits.
         image_size: side S of the square that the model takes, in pixels.
-        fit: how a picture is made square: "crop", "stretch" or "pad".
-        known_threshold: a highest probability below it means "none of the classes".
+        fit: how a picture is made square, one of `cifarlab.data.views.RULES`.
+        known_threshold: a score below it means "none of the classes"; None: every picture is known.
         logits: uint8 (N, S, S, 3) -> float (N, C), the one thing that differs between runtimes.
         temperature: divides the logits, so that probabilities can be taken at their word.
         network: the Keras model behind `logits`, for explanations; None in other runtimes.
+        known_score: "max_softmax", the highest probability, or "energy", the logarithm of the sum
+            of the exponentials of the raw logits (Liu and others 2020, arXiv:2010.03759).
 
     Example:
         >>> brightness = lambda images: images.mean(axis=(1, 2))[:, :2] * [-1, 1] + [128, -128]
@@ -91,10 +94,11 @@ class Predictor:
     class_names: tuple[str, ...]
     image_size: int
     fit: str
-    known_threshold: float
+    known_threshold: float | None
     logits: Callable[[Pixels], Pixels]
     temperature: float = 1.0
     network: Any = None
+    known_score: str = "max_softmax"
 
     @overload
     def __call__(self, images: ImageSource) -> Prediction: ...
@@ -117,8 +121,7 @@ class Predictor:
         """
         if isinstance(images, list | tuple):
             return list(self.stream(images))
-        view = self.model_view(images)
-        return self._predictions([image_name(images)], [view])[0]
+        return self._predictions([image_name(images)], [self.model_views(images)])[0]
 
     def stream(self, images: Iterable[ImageSource]) -> Iterator[Prediction]:
         """Predictions in the order of `images`, of which a batch at a time is held in memory."""
@@ -129,7 +132,7 @@ class Predictor:
             for number, source in batch:
                 name = image_name(source) or f"image {number}"
                 try:
-                    views.append(self.model_view(source, name=name))
+                    views.append(self.model_views(source, name=name))
                 except ImageError as error:
                     views.append(str(error))
             yield from self._predictions(names, views)
@@ -142,79 +145,125 @@ class Predictor:
         """
         return self.stream(find_images(paths))
 
-    def model_view(self, image: ImageSource, *, name: str | None = None) -> Pixels:
-        """The picture as the model sees it: uint8 (S, S, 3).
+    def model_views(self, image: ImageSource, *, name: str | None = None) -> Pixels:
+        """The picture as the model sees it, uint8 (V, S, S, 3): the squares that `fit` asks for.
 
         Raises:
             ImageError: it cannot be read.
         """
-        return fit_image(decode_image(image, name=name), self.image_size, self.fit)
+        return fit_views(decode_image(image, name=name), self.image_size, self.fit)
 
-    def model_views(self, image: ImageSource, *, name: str | None = None) -> Pixels:
-        """All that the model sees of a picture: uint8 (V, S, S, 3)."""
-        return self.model_view(image, name=name)[None]
-
-    def prediction(self, file: str | None, logits: Pixels) -> Prediction:
-        """What the `logits` (V, C) of a picture's views say of it."""
-        return self._prediction(file, softmax(logits / self.temperature).mean(axis=0))
-
-    def _predictions(
-        self, files: Sequence[str | None], views: Sequence[Pixels | str]
-    ) -> list[Prediction]:
-        """One prediction a view (uint8 (S, S, 3)), or its error where a view is a message."""
-        readable = [view for view in views if not isinstance(view, str)]
-        rows = iter(self._probabilities(np.stack(readable)) if readable else ())
-        return [
-            Prediction(file, error=view)
-            if isinstance(view, str)
-            else self._prediction(file, next(rows))
-            for file, view in zip(files, views, strict=True)
-        ]
-
-    def _probabilities(self, views: Pixels) -> Pixels:
-        """(N, S, S, 3) -> (N, C), by a power of two at a time: each new N may be compiled anew."""
-        count = len(views)
-        room = 1 << (count - 1).bit_length()
-        filled = np.concatenate([views, np.repeat(views[-1:], room - count, axis=0)])
-        return softmax(self.calibrated(filled))[:count]
+    def model_view(self, image: ImageSource, *, name: str | None = None) -> Pixels:
+        """The first of `model_views`, uint8 (S, S, 3)."""
+        return self.model_views(image, name=name)[0]
 
     def calibrated(self, images: Pixels) -> Pixels:
         """Logits (N, C) of uint8 `images` (N, S, S, 3), divided by the temperature."""
         return self.logits(images) / self.temperature
 
-    def _prediction(self, file: str | None, probabilities: Pixels) -> Prediction:
+    def prediction(self, file: str | None, logits: Pixels) -> Prediction:
+        """The answer for one picture: probabilities and score are means over its views.
+
+        Args:
+            file: its path, where it has one.
+            logits: float (V, C) of its views, or (C,) of its only one.
+        """
+        logits = np.atleast_2d(logits)
+        probabilities = softmax(logits / self.temperature).mean(axis=0)
         best = int(probabilities.argmax())
-        named = dict(zip(self.class_names, probabilities.tolist(), strict=True))
         highest = float(probabilities[best])
-        known = highest >= self.known_threshold
+        score = energy(logits).mean() if self.known_score == "energy" else highest
+        known = self.known_threshold is None or bool(score >= self.known_threshold)
+        named = dict(zip(self.class_names, probabilities.tolist(), strict=True))
         return Prediction(file, self.class_names[best], highest, named, known)
 
+    def _predictions(
+        self, files: Sequence[str | None], views: Sequence[Pixels | str]
+    ) -> list[Prediction]:
+        """One prediction a picture, or its error where its views are a message."""
+        readable = [some for some in views if not isinstance(some, str)]
+        ends = np.cumsum([len(some) for some in readable])[:-1]
+        rows = iter(np.split(self.logits(np.concatenate(readable)), ends) if readable else ())
+        return [
+            Prediction(file, error=some)
+            if isinstance(some, str)
+            else self.prediction(file, next(rows))
+            for file, some in zip(files, views, strict=True)
+        ]
 
-def load_predictor(model: str | os.PathLike[str] | Run) -> Predictor:
-    """The predictor of a trained run; this is where Keras is imported.
 
-    A run whose training held nothing out has no `known_threshold`; it calls every picture known.
+def load_predictor(model: str | os.PathLike[str] | Run = DEFAULT_MODEL) -> Predictor:
+    """The predictor of a trained run, an exported file, or a model that comes with the package.
+
+    Only a run, and the formats of TensorFlow and Keras, load a framework.
 
     Args:
-        model: a run, or the path of its folder.
+        model: a run, or the path of its folder; an exported file (`cifarlab.runtimes.open_model`);
+            the name of a bundled model. A path where something is goes before a name.
 
     Raises:
+        UnknownNameError: nothing is there, and no bundled model has that name.
         RunError: the folder is not a trained run, or is damaged.
+        ModelFileError: the file cannot be opened.
 
     Example:
-        >>> from cifarlab import train
-        >>> predictor = load_predictor(train("digits", "debug", epochs=1, out=tmp_path / "run"))
+        >>> predictor = load_predictor("cifar10")
         >>> len(predictor(np.zeros((480, 640, 3), np.uint8)).probabilities)
         10
     """
-    run = model if isinstance(model, Run) else Run(model)
+    if not isinstance(model, str | os.PathLike):
+        return _run_predictor(model)
+    path = find_model(model)
+    if is_exported(path):
+        return _file_predictor(path)
+    from cifarlab.run import Run
+
+    return _run_predictor(Run(path))
+
+
+def find_model(model: str | os.PathLike[str]) -> Path:
+    """The file or folder that MODEL on the command line means.
+
+    Raises:
+        UnknownNameError: no file, no folder and no bundled model is called so.
+        ModelFileError: the bundled model is damaged.
+    """
+    path = Path(model)
+    if path.exists():
+        return path
+    if str(model) in bundled_names():
+        return bundled_path(str(model))
+    runs = [str(found.parent) for found in Path("runs").glob("*/model.json")]
+    raise UnknownNameError("model", str(model), [*bundled_names(), *runs])
+
+
+def _file_predictor(path: Path) -> Predictor:
+    exported = open_model(path)
+    info = exported.info
+    return Predictor(
+        info.class_names,
+        info.image_size,
+        info.fit,
+        info.known_threshold,
+        exported,
+        info.temperature,
+        known_score=info.known_score,
+    )
+
+
+def _run_predictor(run: Run) -> Predictor:
+    """A run's; one whose training held nothing out has no threshold, and knows every picture."""
+    from cifarlab import backend
+
     backend.load()
     from cifarlab.engine import forward  # loads Keras
 
     try:
         data = run.data
-        class_names, size, fit = tuple(data["class_names"]), int(data["image_size"]), data["fit"]
-        threshold = float(run.result.get("known_threshold") or 0)
+        class_names, size = tuple(data["class_names"]), int(data["image_size"])
+        rule, threshold = photograph_rule(data), run.result.get("known_threshold") or None
+        threshold = None if threshold is None else float(threshold)
+        score = run.result.get("known_score", "max_softmax")
         temperature = run.calibration("none")["temperature"]
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{run.path} is damaged: data.json or result.json: {error!r}") from error
@@ -225,59 +274,8 @@ def load_predictor(model: str | os.PathLike[str] | Run) -> Predictor:
             f"{len(class_names)} classes; one of the two files is from another run"
         )
     call = forward(network)
-    return Predictor(class_names, size, fit, threshold, call, temperature, network)
 
+    def logits(images: Pixels) -> Pixels:
+        return call(filled_to_power_of_two(images))[: len(images)]
 
-def newest_run(folder: str | os.PathLike[str] = "runs") -> Path:
-    """The completed run under `folder` whose result is the newest.
-
-    Raises:
-        RunError: there is none.
-    """
-    results = sorted(Path(folder).glob("*/result.json"), key=lambda path: -path.stat().st_mtime)
-    for path in results:
-        try:
-            if Run(path.parent).result.get("completed"):
-                return path.parent
-        except RunError:
-            continue  # a damaged run is not what somebody who named none wants
-    raise RunError(
-        f"there is no completed run in {folder}; name one with --model, or train one with: "
-        "cifarlab train"
-    )
-
-
-def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """The image files that `paths` stand for.
-
-    A file stands for itself, whatever its name. A folder stands for all files under it that have
-    an image's extension, sorted, without hidden ones. A pattern (`*`, `?`, `[`) stands for what it
-    matches, sorted; `**` is any depth. A path where there is nothing is left in the list, for the
-    prediction to say so.
-
-    Raises:
-        ImageError: there is no image in a folder, or nothing matches a pattern.
-    """
-    found: list[Path] = []
-    for path in (os.fspath(path) for path in paths):
-        is_pattern = glob.has_magic(path) and not os.path.lexists(path)
-        matches = sorted(glob.glob(path, recursive=True)) if is_pattern else [path]
-        if not matches:
-            raise ImageError(f"no file matches {path}; check the pattern")
-        for match in map(Path, matches):
-            found += _images_under(match) if match.is_dir() else [match]
-    return found
-
-
-def _images_under(folder: Path) -> list[Path]:
-    """Visible files with an image's extension at any depth, sorted; links to folders are left."""
-    found = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        visible = (name for name in files if not name.startswith("."))
-        found += [Path(parent, n) for n in visible if Path(n).suffix.lower() in EXTENSIONS]
-    if not found:
-        raise ImageError(
-            f"there is no image in {folder}; looked for {', '.join(sorted(EXTENSIONS))}"
-        )
-    return sorted(found)
+    return Predictor(class_names, size, rule, threshold, logits, temperature, network, score)

@@ -110,11 +110,14 @@ def make_model(
     return model
 
 
-def find_data(run: Run, data: Dataset | str | Path | None = None) -> Dataset:
+def find_data(
+    run: Run, data: Dataset | str | Path | None = None, *, download: bool = True
+) -> Dataset:
     """The dataset to measure a run on: its own, or another with the same classes.
 
     Args:
         data: a dataset or where one is; None for the one that the run was trained on.
+        download: whether it may be fetched where it is not on this machine.
 
     Raises:
         RunError: the run's own data is no longer what it was.
@@ -123,7 +126,8 @@ def find_data(run: Run, data: Dataset | str | Path | None = None) -> Dataset:
     known = run.data
     if not isinstance(data, Dataset):
         data_or_own = known["source"] if data is None else data
-        dataset = load_dataset(data_or_own, image_size=known["image_size"], fit=known["fit"])
+        shape = {"image_size": known["image_size"], "fit": known["fit"]}
+        dataset = load_dataset(data_or_own, **shape, download=download)
     else:
         dataset = data
     if data is None and dataset.fingerprint != known["fingerprint"]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from cifarlab import backend
 from cifarlab.augment import resize
@@ -19,17 +18,19 @@ from cifarlab.data import Dataset, Split, load_dataset
 from cifarlab.engine import Display, Loop, forward, in_layers, predict_logits
 from cifarlab.errors import Interrupted, MissingExtraError, RunError, UsageError
 from cifarlab.evaluate import predict_views
-from cifarlab.metrics import accuracy, calibrate, log_loss, softmax
+from cifarlab.metrics import accuracy, calibrate, log_loss
 from cifarlab.models import create_model
 from cifarlab.models.describe import summary_text
 from cifarlab.optim import make_callbacks, make_optimizer
 from cifarlab.prepare import describe_data, describe_model, make_model, make_program
 from cifarlab.recipes import Recipe, get_recipe
 from cifarlab.run import Run
+from cifarlab.unknowns import energy, threshold
 
-# `predict` calls an image unknown when its top probability is below that of this fraction of
-# validation images.
-UNKNOWN_FRACTION = 0.05
+# `predict` takes an image for one of the classes where this score reaches the threshold, which this
+# share of validation images does; docs/unknowns.md says why this one.
+KNOWN_SCORE = "energy"
+KNOWN_SHARE = 0.95
 
 
 def train(
@@ -249,20 +250,20 @@ def _calibration(call: Callable, validation: Split, tta: str) -> dict[str, Any]:
 
     ``calibration`` holds what `calibrate` says of logits of the images as they are, by which
     `predict` answers, and of those averaged over the recipe's views, by which it is evaluated.
-    ``known_threshold`` is the top probability, so calibrated, that all but `UNKNOWN_FRACTION` of
-    the images reach. Without validation they are None and 0.
+    ``known_threshold`` is the energy of the raw logits of an image as it is that `KNOWN_SHARE` of
+    the images reach. Without validation both are None: nothing says what is unknown.
     """
     if not len(validation):
-        return {"calibration": None, "known_threshold": 0.0}
+        return {"calibration": None, "known_score": KNOWN_SCORE, "known_threshold": None}
     images, labels = validation.images, validation.labels
     logits = predict_logits(call, images)
     by_tta = {"none": calibrate(logits, labels)}
     if tta != "none":
         by_tta[tta] = calibrate(predict_views(call, images, tta, plain=logits), labels)
-    highest = softmax(logits / by_tta["none"]["temperature"]).max(axis=1)
     return {
         "calibration": {"split": "val", "n": len(labels), "tta": tta, "by_tta": by_tta},
-        "known_threshold": float(np.quantile(highest, UNKNOWN_FRACTION)),
+        "known_score": KNOWN_SCORE,
+        "known_threshold": threshold(energy(logits), KNOWN_SHARE),
     }
 
 

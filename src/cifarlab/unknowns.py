@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cifarlab.errors import DataError
-from cifarlab.metrics import softmax
+from cifarlab.metrics import area_under_roc, softmax
 
 BLOCK = 512  # rows of similarities held in memory at a time
 
@@ -177,6 +177,36 @@ def boundary_distance(
     return score
 
 
+def energy_and_middle(
+    known: ArrayLike, logits: ArrayLike, labels: ArrayLike, share: float = 0.25
+) -> Score:
+    """A score: the energy and, by `share` of its weight, the Mahalanobis score of other features.
+
+    Both in their deviations over `known`. Features of the middle (`with_features(model,
+    middle=True)`) say whether an image is made of what the known ones are made of, the energy
+    whether that makes one of the classes.
+
+    Args:
+        known: (M, D) features of training images; those that the score will be given.
+        logits: (M, C).
+        labels: int (M,).
+        share: docs/unknowns.md says what was tried.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(50, 3))
+        >>> score = energy_and_middle(x, x[:, :2], np.arange(50) % 2)
+        >>> bool(score([[0, 0, 0]], [[0, 0]])[0] > score([[0, 0, 9]], [[0, 0]])[0])
+        True
+    """
+    distance = mahalanobis(known, labels)
+    scales = [max(float(part.std()), 1e-12) for part in (energy(logits), distance(known))]
+
+    def score(features: ArrayLike, logits: ArrayLike) -> Floats:
+        return energy(logits) / scales[0] + share * distance(features) / scales[1]
+
+    return score
+
+
 def head(features: ArrayLike, logits: ArrayLike) -> tuple[Floats, Floats]:
     """The linear map from features to logits, by least squares: weights (D, C) and bias (C,).
 
@@ -245,12 +275,11 @@ def auroc(known: ArrayLike, unknown: ArrayLike) -> float:
         >>> auroc([3.0, 2.0], [1.0, 2.0])
         0.875
     """
-    known, unknown = np.asarray(known, np.float64), np.sort(np.asarray(unknown, np.float64))
-    if not len(known) or not len(unknown) or np.isnan(known).any() or np.isnan(unknown).any():
+    scores = np.concatenate([np.asarray(known, np.float64), np.asarray(unknown, np.float64)])
+    inside = np.arange(len(scores)) < len(np.asarray(known))
+    if inside.all() or not inside.any() or np.isnan(scores).any():
         raise DataError("an AUROC needs scores of known and of unknown images, none of them NaN")
-    below = np.searchsorted(unknown, known, side="left")
-    up_to = np.searchsorted(unknown, known, side="right")
-    return float((below + up_to).mean() / 2 / len(unknown))
+    return area_under_roc(scores, inside)
 
 
 def _checked(values: ArrayLike, what: str) -> Floats:

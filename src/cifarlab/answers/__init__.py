@@ -40,6 +40,7 @@ class Answers:
         class_names: C names; None where nobody says them.
         logits: float64 (N, C) as the model gave them; None where only classes are known.
         temperature: by which to divide the logits.
+        tta: the views that the logits are means over; None where nobody says so.
         run: the run; None of a file.
 
     Example:
@@ -55,6 +56,7 @@ class Answers:
     class_names: tuple[str, ...] | None = None
     logits: NDArray[np.float64] | None = None
     temperature: float = 1.0
+    tta: str | None = None
     run: Run | None = None
 
     @property
@@ -110,11 +112,12 @@ def read_answers(
     try:
         logits, labels = kept["logits"].astype(np.float64), kept["labels"].astype(np.int64)
         temperature = float(kept.get("temperature", 1.0))
+        tta = str(kept["tta"]) if "tta" in kept else None
     except (KeyError, ValueError, TypeError) as error:
         raise RunError(f"{path / f'predictions-{split}.npz'} is damaged: {error!r}") from error
     names = tuple(str(name) for name in run.data["class_names"])
     predictions = logits.argmax(axis=1)
-    return Answers(run.name, path, predictions, labels, names, logits, temperature, run)
+    return Answers(run.name, path, predictions, labels, names, logits, temperature, tta, run)
 
 
 def evaluate_predictions(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cifarlab.errors import DataError
 
 SUFFIXES = (".npz", ".npy", ".csv", ".txt")
-KNOWN = ("logits", "predictions", "labels", "class_names", "temperature")
+KNOWN = ("logits", "predictions", "labels", "class_names", "temperature", "tta")
 
 
 def read_published(path: Path, class_names: Sequence[str] | None) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def read_published(path: Path, class_names: Sequence[str] | None) -> dict[str, A
 
     Returns:
         ``predictions`` int64 (N,); ``logits`` float64 (N, C), ``labels`` int64 (N,),
-        ``class_names`` and ``temperature``, each of them None where the file does not hold it.
+        ``class_names``, ``temperature`` and ``tta``, each of them None where the file lacks it.
 
     Raises:
         DataError: the file cannot be read, or is not of that form; names the first bad line.
@@ -55,6 +55,7 @@ def read_published(path: Path, class_names: Sequence[str] | None) -> dict[str, A
         "labels": labels,
         "class_names": None if names is None else tuple(names),
         "temperature": _temperature(path, arrays.get("temperature")),
+        "tta": str(arrays["tta"]) if "tta" in arrays else None,
     }
 
 

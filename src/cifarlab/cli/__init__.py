@@ -21,6 +21,7 @@ from cifarlab.cli import (
     console,
     data,
     evaluate,
+    export,
     info,
     predict,
     robustness,
@@ -57,7 +58,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _group in (data, train, evaluate, compare, robustness, audit, predict, serve, info):
+for _group in (data, train, evaluate, compare, robustness, audit, predict, export, serve, info):
     _group.register(app)
 
 

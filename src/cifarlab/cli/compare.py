@@ -74,6 +74,8 @@ def _show(found: Comparison) -> None:
                 f"{_percent(low)} to {_percent(high)}); two runs agree on "
                 f"{_percent(each['agreement'])} of the images, all on all but {each['disputed']:,}"
             )
+    for warning in found.warnings:
+        say(f"\nwarning: {warning}")
     for pair in found.pairs:
         _show_pair(pair, found.split)
 

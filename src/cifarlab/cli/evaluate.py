@@ -12,7 +12,7 @@ from cifarlab.cli.console import Json, OtherData, emit, next_steps, say, table
 from cifarlab.errors import UsageError
 
 if TYPE_CHECKING:
-    from cifarlab.evaluate import Evaluation
+    from cifarlab.evaluation import Evaluation
 
 
 def register(app: typer.Typer) -> None:
@@ -55,14 +55,16 @@ def evaluate(
     folder = Run(run)
     load(folder.environment["backend"])
     from cifarlab.evaluate import evaluate
+    from cifarlab.explain import keep_maps
 
     found = evaluate(folder, data=data, split=split, tta=tta)  # type: ignore[arg-type]
+    keep_maps(folder, split)
     low, high = found.accuracy_ci95
     say(
         f"{found.split}: accuracy {found.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%}), "
         f"loss {found.loss:.4f}, calibration error {found.ece:.4f}, {found.n:,} images"
     )
-    say(calibration(found))
+    say(*views(found), calibration(found))
     say(f"looks at the test split so far: {found.test_looks}\n")
     _classes(found.per_class)
     next_steps([["cifarlab", "report", str(run)]])
@@ -98,6 +100,21 @@ def _classes(per_class: Mapping[str, Mapping[str, float]]) -> None:
         for name, f in per_class.items()
     ]
     table(["class", "precision", "recall", "f1", "images"], rows)
+
+
+def views(found: Evaluation) -> list[str]:
+    """What averaging over views gained and cost; nothing of images as they are."""
+    gain = found.figures["tta_gain"]
+    if gain is None:
+        return []
+    low, high = (f"{100 * bound:+.2f}" for bound in gain["difference_ci95"])
+    gained = (
+        f"without the views of {found.tta}: accuracy {gain['accuracy_without']:.2%}; they gain "
+        f"{100 * gain['difference']:+.2f} points (95 % interval {low} to {high}, McNemar's exact "
+        f"p = {gain['p_value']:.2g}) for {gain['seconds_ratio']:.1f} times the time, "
+        f"{gain['views']:.3g} views an image"
+    )
+    return [gained]
 
 
 def calibration(found: Evaluation) -> str:

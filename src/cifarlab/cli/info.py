@@ -53,8 +53,11 @@ def models(
     name: Annotated[str | None, typer.Argument(help="One model, to show its options.")] = None,
     json: Json = False,
 ) -> None:
-    """List the models, or show one with its options."""
-    from cifarlab import backend
+    """List the models, or show one with its options, or the card of one that is trained."""
+    from cifarlab import backend, bundled
+
+    if name in bundled.bundled_names():
+        return _show_card(bundled.bundled_card(str(name)), json)
 
     backend.configure()  # before Keras loads, which models are made of
     from cifarlab.models import get_model, list_models, model_options
@@ -73,9 +76,35 @@ def models(
         next_steps([["cifarlab", "train", "--set", f"model={name}"]])
     else:
         table(["model", "summary"], [[each["name"], each["summary"]] for each in found])
+        cards = map(bundled.bundled_card, bundled.bundled_names())
+        say("\nTrained, for predict, evaluate and serve:")
+        table(["model", "summary"], [[card["name"], card["summary"]] for card in cards])
         next_steps(["cifarlab models NAME"])
     if json:
         emit(found[0] if name else found)
+    return None
+
+
+def _show_card(card: dict[str, Any], json: bool) -> None:
+    """What a bundled model was trained on, how good it is, and where it fails."""
+    say(f"{card['name']}: {card['summary']}\n")
+    rows = [
+        [
+            figure["name"],
+            f"{figure['value']:.4f}",
+            "-" if figure["ci95"] is None else "{:.4f} to {:.4f}".format(*figure["ci95"]),
+            None if figure["n"] is None else f"{figure['n']:,}",
+        ]
+        for figure in card["figures"]
+    ]
+    table(["figure", "value", "95 % interval", "images"], rows)
+    say("\nLimits:", *(f"- {limit}" for limit in card["limits"]))
+    say(f"\nLicence: {card['licence']}\nSHA-256: {card['sha256']}\n")
+    table(["data", ""], _flat(card["data"]))
+    table(["recipe", ""], _flat(card["recipe"]))
+    next_steps([["cifarlab", "predict", "photo.jpg", "--model", card["name"]]])
+    if json:
+        emit(card)
 
 
 def doctor(json: Json = False) -> None:
@@ -90,6 +119,7 @@ def doctor(json: Json = False) -> None:
 def _examine() -> dict[str, Any]:
     """Every finding by name; what cannot be found is the reason. Loads no backend but JAX."""
     from cifarlab import backend
+    from cifarlab.bundled import bundled_names, bundled_path
     from cifarlab.data import describe_sources
 
     versions = backend.versions()
@@ -106,6 +136,7 @@ def _examine() -> dict[str, Any]:
         "backend": _or_reason(backend.configure),
         "precision": _or_reason(backend.resolve_precision),
         "versions": versions,
+        "bundled_models": _or_reason(lambda: [bundled_path(n).stem for n in bundled_names()]),
         "datasets": _or_reason(lambda: {each.name: each.found for each in describe_sources()}),
         "extras": {name: _installed(module) for name, module in _EXTRAS.items()},
         "disk_free_bytes": shutil.disk_usage(".").free,

@@ -11,6 +11,7 @@ from cifarlab.cli.display import training_display
 from cifarlab.data import Dataset, load_dataset
 from cifarlab.errors import DataNotFoundError, RunError, UsageError
 from cifarlab.evaluate import evaluate
+from cifarlab.explain import keep_maps
 from cifarlab.prepare import SPLIT_SEED
 from cifarlab.recipes import Recipe, get_recipe, replace_fields
 from cifarlab.run import Run
@@ -87,6 +88,7 @@ def finish(run: Run, data: Dataset, split: str) -> dict[str, Any]:
         figures = evaluate(run, data=data, split="val").to_json()
     elif "accuracy" not in run.result:
         evaluate(run, data=data)
+    keep_maps(run, split)
     from cifarlab.report import write_report  # loads matplotlib, a second that can wait until here
 
     write_report(run)

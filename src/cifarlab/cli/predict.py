@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-import csv as csv_format
 import io
-import re
-import shutil
-from collections.abc import Sequence
-from filecmp import cmp
-from itertools import chain, count
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.text import Text
 
 from cifarlab.cli import console
 from cifarlab.cli.console import Json
 from cifarlab.errors import ImageError
-from cifarlab.files import replacing, write_bytes
 
 if TYPE_CHECKING:  # `cifarlab predict --help` needs no NumPy
     from cifarlab.predict import Prediction, Predictor
 
 BAR_WIDTH = 15  # characters; with it a table fits in 80 columns
 NOT_KNOWN = "probably none of the classes"
+STDIN = "-"
 
 Images = Annotated[
-    list[str], typer.Argument(metavar="IMAGE|DIR...", help="Image files, folders or patterns.")
+    list[str],
+    typer.Argument(
+        metavar="IMAGE|DIR...",
+        help="Image files, folders or patterns; - is one image on standard input.",
+    ),
 ]
 Model = Annotated[
-    str | None,
-    typer.Option(metavar="RUN", help="A run folder; by default the newest one under ./runs."),
+    str,
+    typer.Option(
+        metavar="MODEL",
+        help="A run folder, an exported file, or the name of a model that comes with cifarlab.",
+    ),
 ]
 Top = Annotated[int, typer.Option(min=1, metavar="K", help="How many classes to show.")]
 Csv = Annotated[Path | None, typer.Option(metavar="FILE", help="Write all probabilities as CSV.")]
@@ -42,6 +46,19 @@ SortInto = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Copy each picture to DIR/LABEL or DIR/unknown."),
 ]
+Link = Annotated[
+    bool, typer.Option("--link", help="With --sort-into: symbolic links in place of copies.")
+]
+Pictures = Annotated[
+    bool,
+    typer.Option(help="Show a few pictures in the table, in a terminal with 24-bit colour."),
+]
+
+
+class Stdin(io.BytesIO):
+    """One image that came on standard input; read once, it can be looked at again."""
+
+    name = STDIN
 
 
 def register(app: typer.Typer) -> None:
@@ -51,64 +68,103 @@ def register(app: typer.Typer) -> None:
 
 def predict(
     images: Images,
-    model: Model = None,
+    model: Model = "cifar10",
     top: Top = 3,
     csv: Csv = None,
     explain: Explain = None,
     sort_into: SortInto = None,
+    link: Link = False,
+    pictures: Pictures = True,
     json: Json = False,
 ) -> None:
     """Predict what is in images.
 
     An image that cannot be read does not stop the others, but the exit status is 1 then.
     """
-    from cifarlab.predict import find_images, load_predictor
+    from cifarlab.cli import sorting
+    from cifarlab.predict import load_predictor
 
-    files = find_images(images)
-    model = model or announce_newest_run()
+    sources = find_sources(images)
     predictor = load_predictor(model)
     predictions = []
-    for prediction in predictor.stream(files):
+    for source, prediction in answers(predictor, sources):
         predictions.append(prediction)
         if json:
             console.emit(prediction.to_json())
-        if explain and not prediction.error:
-            draw_into(explain, prediction, predictor, top)
-        if sort_into and not prediction.error:
-            copy_into(sort_into, prediction)
+        if prediction.error:
+            continue
+        if explain:
+            draw_into(explain, source, prediction, predictor, top)
+        if sort_into:
+            sorting.sort_into(sort_into, source, prediction, link=link)
     if csv:
-        write_csv(csv, predictions)
+        sorting.write_csv(csv, predictions)
     if len(predictions) > 1 or not predictions[0].error:
-        show(predictions, top)
+        show(predictions, top, drawings(predictor, sources) if pictures else [])
     fail_if_unread(predictions)
     if not explain:
         command = ["cifarlab", "predict", *images, "--model", model, "--explain", "explained"]
         console.next_steps([command])
 
 
-def announce_newest_run() -> str:
-    """The newest completed run; standard error says which one, as nobody named it."""
-    from cifarlab.predict import newest_run
+def find_sources(images: Sequence[str]) -> list[Path | Stdin]:
+    """What each argument stands for, in their order; standard input is read here."""
+    from cifarlab.data.decode import MAX_BYTES
+    from cifarlab.data.find import find_images
 
-    run = str(newest_run())
-    console.err.print(f"model: {run}", markup=False, highlight=False, soft_wrap=True)
-    return run
+    if images.count(STDIN) > 1:
+        raise ImageError("standard input holds one image; give - once")
+    found: list[Path | Stdin] = []
+    for image in images:
+        if image == STDIN:
+            found.append(Stdin(sys.stdin.buffer.read(MAX_BYTES + 1)))
+        else:
+            found += find_images([image])
+    return found
 
 
-def show(predictions: Sequence[Prediction], top: int) -> None:
+def answers(
+    predictor: Predictor, sources: Sequence[Path | Stdin]
+) -> Iterator[tuple[Path | Stdin, Prediction]]:
+    """Each source with its prediction, read from its start each time it is looked at."""
+    for source, prediction in zip(sources, predictor.stream(sources), strict=True):
+        if isinstance(source, Stdin):
+            source.seek(0)
+        yield source, prediction
+
+
+def drawings(predictor: Predictor, sources: Sequence[Path | Stdin]) -> list[Text]:
+    """Each picture as the model saw it; none where the terminal cannot show them, or too many."""
+    from cifarlab.cli import picture
+
+    if not picture.can_draw(console.people()) or len(sources) > picture.MOST:
+        return []
+    side = picture.LARGE if len(sources) == 1 else picture.SMALL
+    drawn = []
+    for source in sources:
+        try:
+            drawn.append(picture.half_blocks(predictor.model_view(source), side))
+        except ImageError:
+            drawn.append(Text())
+    return drawn
+
+
+def show(predictions: Sequence[Prediction], top: int, pictures: Sequence[Text] = ()) -> None:
     """Print a table (file, label, probability, bars), then why the others could not be read."""
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    if pictures:
+        table.add_column("as the model saw it", no_wrap=True)
     table.add_column("file", overflow="fold", min_width=12)
     table.add_column("label", min_width=10)
     table.add_column("probability", justify="right")
     table.add_column(f"top {top}", no_wrap=True)
-    for p in predictions:
+    for number, p in enumerate(predictions):
         label = p.label if p.known else NOT_KNOWN
         cells = [p.file, label, f"{p.probability:.1%}", bars(p.top(top))] if not p.error else []
-        table.add_row(*(Text(cell or "") for cell in cells or [p.file, "cannot be read"]))
+        row = [Text(cell or "") for cell in cells or [p.file, "cannot be read"]]
+        table.add_row(*pictures[number : number + 1], *row)
     console.say(table, *(p.error for p in predictions if p.error))
 
 
@@ -133,62 +189,40 @@ def fail_if_unread(predictions: Sequence[Prediction]) -> None:
         raise ImageError(errors[0] if len(predictions) == 1 else some)
 
 
-def write_csv(path: Path, predictions: Sequence[Prediction]) -> None:
-    """Write file, label, probability, known, error and a column a class, whole or not at all."""
-    names = next((list(p.probabilities) for p in predictions if p.probabilities), [])
-    text = io.StringIO()
-    rows = csv_format.writer(text, lineterminator="\n")
-    rows.writerow(["file", "label", "probability", "known", "error", *names])
-    for p in predictions:
-        values = (p.probabilities or {}).values()
-        rows.writerow([p.file, p.label, p.probability, p.known, p.error, *values])
-    # A file's name need not be valid UTF-8: it comes out as the bytes that it is.
-    write_bytes(path, text.getvalue().encode("utf-8", "surrogateescape"))
-
-
-def draw_into(folder: Path, prediction: Prediction, predictor: Predictor, top: int) -> Path:
+def draw_into(
+    folder: Path, source: Path | Stdin, prediction: Prediction, predictor: Predictor, top: int
+) -> Path:
     """Draw the picture, what speaks for its class, and the bars; return the PNG's path."""
+    from cifarlab.cli.sorting import file_name, free_path
     from cifarlab.data.decode import decode_image
-    from cifarlab.explain import explain
+    from cifarlab.data.views import describe_views
     from cifarlab.panels import explanation
     from cifarlab.plots import save_png
 
-    source = Path(prediction.file or "")
     image = decode_image(source)
-    view = predictor.model_view(image)
+    seen = predictor.model_views(image)
     best = predictor.class_names.index(str(prediction.label))
-    found = explain(view, predictor.calibrated, predictor.network, best)
+    found = [evidence(predictor, view, best) for view in seen]
     step = max(1, max(image.shape) // 512)  # a photograph has more pixels than the drawing shows
-    bars = dict(prediction.top(top))
-    figure = explanation(image[::step, ::step], view, found.activation, found.occlusion, bars)
-    path = free_path(folder, f"{source.stem}.png")
+    figure = explanation(
+        image[::step, ::step],
+        [(view, *maps) for view, maps in zip(seen, found, strict=True)],
+        describe_views(image.shape, predictor.image_size, predictor.fit),
+        dict(prediction.top(top)),
+        "" if prediction.known else NOT_KNOWN,
+    )
+    path = free_path(folder, f"{Path(file_name(source)).stem}.png")
     save_png(figure, path)
     return path
 
 
-def copy_into(folder: Path, prediction: Prediction) -> Path:
-    """Copy the file to ``folder``/<label>/, or ``folder``/unknown/ when it is not known.
+def evidence(predictor: Predictor, view: Any, class_index: int) -> tuple[Any, Any]:
+    """The class-activation map, where Keras runs the model, and the occlusion map, both (S, S)."""
+    if predictor.network is None:
+        from cifarlab.occlusion import occlusion_map
 
-    Nothing is moved or overwritten: where another picture has the name, the copy gets a number;
-    where the same picture is already, nothing is done. Returns the path of the copy.
-    """
-    source = Path(prediction.file or "")
-    label = prediction.label if prediction.known else None
-    # A class may have any name: in a folder's name it must not lead elsewhere.
-    name = re.sub(r"[^\w .+-]", "_", label).strip(" .") or "_" if label else "unknown"
-    path = free_path(folder / name, source.name, same_as=source)
-    if not path.exists():
-        with open(source, "rb") as original, replacing(path) as copy:
-            shutil.copyfileobj(original, copy)
-    return path
+        return None, occlusion_map(predictor.calibrated, view, class_index)
+    from cifarlab.explain import explain
 
-
-def free_path(folder: Path, name: str, same_as: Path | None = None) -> Path:
-    """``folder/name``, numbered until no file has it, or the file there equals ``same_as``."""
-    stem, suffix = Path(name).stem, Path(name).suffix
-    candidates = chain([name], (f"{stem}-{number}{suffix}" for number in count(2)))
-    return next(
-        path
-        for path in (folder / candidate for candidate in candidates)
-        if not path.exists() or (same_as and path.is_file() and cmp(same_as, path, shallow=False))
-    )
+    found = explain(view, predictor.calibrated, predictor.network, class_index)
+    return found.activation, found.occlusion

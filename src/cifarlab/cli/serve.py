@@ -28,12 +28,17 @@ def serve(
         int, typer.Option(min=1, metavar="N", help="Pictures taken in; more are refused.")
     ] = 128,
     batch: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Pictures that the model sees at a time.")
-    ] = 32,
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Pictures that the model sees at a time; 32, or the queue."
+        ),
+    ] = None,
     deadline: Annotated[
         float, typer.Option(min=0.001, metavar="SECONDS", help="Until a picture is answered.")
     ] = 5.0,
-    max_images: Annotated[int, typer.Option(min=1, metavar="N", help="In one request.")] = 32,
+    max_images: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="In one request; 32, or the queue.")
+    ] = None,
     max_body: Annotated[int, typer.Option(min=1, metavar="MIB", help="Of one request.")] = 32,
     json: Json = False,
 ) -> None:
@@ -48,9 +53,9 @@ def serve(
 
     limits = Limits(
         queue_images=queue,
-        batch_images=batch,
+        batch_images=batch or min(queue, Limits.batch_images),
         deadline_seconds=deadline,
-        request_images=max_images,
+        request_images=max_images or min(queue, Limits.request_images),
         body_bytes=max_body * MIB,
         memory_bytes=max(max_body * MIB, Limits.memory_bytes),
     )

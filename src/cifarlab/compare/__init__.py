@@ -78,11 +78,26 @@ class Comparison:
         """One a pair: whether the data tell them apart."""
         return [pair.sentence(self.split) for pair in self.pairs]
 
+    @property
+    def warnings(self) -> list[str]:
+        """What makes the contestants unequal, whatever the tests say."""
+        members = [member for each in self.contestants for member in each.members]
+        views = [(member.name, member.tta) for member in members if member.tta is not None]
+        if len({tta for _, tta in views}) < 2:
+            return []
+        differ = ", ".join(f"{name} {tta}" for name, tta in views)
+        warning = (
+            f"the answers are means over different views ({differ}): a part of the difference may "
+            "be theirs; evaluate all with the same --tta"
+        )
+        return [warning]
+
     def to_json(self) -> dict[str, Any]:
         """Every figure as JSON-ready values."""
         return {
             "split": self.split,
             "n": self.n,
+            "warnings": self.warnings,
             "contestants": [contestant.to_json() for contestant in self.contestants],
             "pairs": [pair.to_json(self.split) for pair in self.pairs],
         }

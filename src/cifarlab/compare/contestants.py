@@ -86,6 +86,7 @@ class Contestant:
         return {"name": answers.name, "source": str(answers.source), **certainty} | {
             "temperature": answers.temperature if answers.logits is not None else None,
             **cost(answers.run),
+            **({"tta": answers.tta} if answers.tta is not None else {}),
         }
 
 

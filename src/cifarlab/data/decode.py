@@ -90,7 +90,8 @@ def fit_image(image: Pixels, size: int, fit: str = "crop") -> Pixels:
 
     `crop` keeps the middle square; `stretch` scales each side by itself; `pad` shows the whole
     picture, its short side continued as a mirror image (a plain bar would be a shape of its own).
-    Shrinking is antialiased (Lanczos over every pixel), enlarging is bicubic.
+    Shrinking is antialiased (a triangle over every pixel: of Pillow's filters the one that leaves
+    photographs as soft as CIFAR-10's images are, docs/predict.md), enlarging is bicubic.
 
     Args:
         image: uint8 (H, W, 3).
@@ -267,7 +268,7 @@ def _resize(image: Pixels, shape: tuple[int, int]) -> Pixels:
     if image.shape[:2] == shape:
         return image
     shrinks = shape[0] < image.shape[0] or shape[1] < image.shape[1]
-    resample = Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC
+    resample = Image.Resampling.BILINEAR if shrinks else Image.Resampling.BICUBIC
     source = Image.fromarray(np.ascontiguousarray(image))
     return np.array(source.resize(shape[::-1], resample, reducing_gap=3.0))
 

@@ -14,6 +14,7 @@ from cifarlab.engine.loop import Display, Loop
 from cifarlab.engine.program import Program
 
 __all__ = [
+    "BATCH",
     "Display",
     "Loop",
     "Program",
@@ -24,6 +25,8 @@ __all__ = [
     "layers_compute_in",
     "predict_logits",
 ]
+
+BATCH = 500  # images that are predicted at a time
 
 
 def in_layers(precision: str) -> bool:
@@ -92,7 +95,7 @@ def feature_gradients(
 
 
 def predict_logits(
-    call: Callable[[np.ndarray], np.ndarray], images: np.ndarray, batch_size: int = 500
+    call: Callable[[np.ndarray], np.ndarray], images: np.ndarray, batch_size: int = BATCH
 ) -> np.ndarray:
     """Logits float32 (N, C) of uint8 `images` (N, S, S, 3), batch by batch.
 

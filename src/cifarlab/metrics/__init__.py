@@ -38,7 +38,7 @@ from cifarlab.metrics.intervals import (
 )
 from cifarlab.metrics.paired import McNemar, class_differences, holm, mcnemar, paired_bootstrap
 from cifarlab.metrics.probability import brier_score, log_loss, log_losses, softmax
-from cifarlab.metrics.ranking import average_precision, roc_auc
+from cifarlab.metrics.ranking import area_under_roc, average_precision, roc_auc
 from cifarlab.metrics.seeds import agreement, spread
 from cifarlab.metrics.selective import (
     answered_from,
@@ -58,6 +58,7 @@ __all__ = [
     "agreement",
     "answered_from",
     "area_under_risk_coverage",
+    "area_under_roc",
     "average_precision",
     "balanced_accuracy",
     "balanced_accuracy_interval",

@@ -21,7 +21,29 @@ def roc_auc(logits: ArrayLike, labels: ArrayLike) -> NDArray[np.float64]:
         [1.0, 1.0]
     """
     logits, labels = checked(logits, labels)
-    return np.array([_area(p, labels == c) for c, p in enumerate(softmax(logits).T)])
+    return np.array([area_under_roc(p, labels == c) for c, p in enumerate(softmax(logits).T)])
+
+
+def area_under_roc(scores: ArrayLike, positive: ArrayLike) -> float:
+    """The chance that a positive row scores above another one, equals counted half; in [0, 1].
+
+    Args:
+        scores: float (N,).
+        positive: bool (N,).
+
+    Returns:
+        the area; NaN where all rows are positive, or none is.
+
+    Example:
+        >>> area_under_roc([3.0, 2.0, 1.0, 2.0], [True, True, False, False])
+        0.875
+    """
+    hits, misses = _steps(np.asarray(scores, np.float64), np.asarray(positive, bool))
+    if not hits[-1] or not misses[-1]:
+        return float("nan")
+    heights = hits + np.concatenate([[0], hits[:-1]])  # twice the mean height of a trapezium
+    widths = np.diff(misses, prepend=0)
+    return float((heights * widths).sum() / (2 * hits[-1] * misses[-1]))
 
 
 def average_precision(logits: ArrayLike, labels: ArrayLike) -> NDArray[np.float64]:
@@ -37,15 +59,6 @@ def average_precision(logits: ArrayLike, labels: ArrayLike) -> NDArray[np.float6
     """
     logits, labels = checked(logits, labels)
     return np.array([_average_precision(p, labels == c) for c, p in enumerate(softmax(logits).T)])
-
-
-def _area(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
-    hits, misses = _steps(scores, positive)
-    if not hits[-1] or not misses[-1]:
-        return float("nan")
-    heights = hits + np.concatenate([[0], hits[:-1]])  # twice the mean height of a trapezium
-    widths = np.diff(misses, prepend=0)
-    return float((heights * widths).sum() / (2 * hits[-1] * misses[-1]))
 
 
 def _average_precision(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:

@@ -7,6 +7,7 @@
     certainty.py   calibration, unknowns         robustness.py  images gone bad
     soundness.py   the audit of the data         glossary.py    what the figures' names mean
     embed.py       pictures inside the page      pairs.py       paired tests, cost beside quality
+    why.py         the worst mistakes' evidence
     *.html, *.css  the pages (Jinja2)
 
 A page runs no script and loads nothing: a policy in its head forbids both. What opens at a click,

@@ -136,22 +136,30 @@ def _curve(facts: Facts) -> Any:
 
 def unknowns(facts: Facts) -> list[str]:
     """What ``known`` in an answer of ``predict`` means, and where its threshold lies."""
-    threshold = facts.result.get("known_threshold")
-    if threshold is None:
+    if "known_threshold" not in facts.result:
         return []
-    sentence = (
-        "In an answer of predict, known is false (probably none of the classes) where even the "
-        "most probable class stays below a threshold"
+    score, threshold = (
+        facts.result.get("known_score", "max_softmax"),
+        facts.result["known_threshold"],
     )
-    if not threshold:
+    said = (
+        "the energy of its logits (the logarithm of the sum of their exponentials)"
+        if score == "energy"
+        else "its highest probability"
+    )
+    sentence = (
+        "In an answer of predict, known is false (the picture is probably of none of the classes) "
+        f"where {said} stays below a threshold"
+    )
+    if threshold is None or (score != "energy" and not threshold):
         nothing = "this run held no validation images out to set one, so all it sees is known"
         return [f"{sentence}; {nothing}."]
-    below = f"here an image whose best class is less than {percent(threshold)} probable"
+    at = number(threshold) if score == "energy" else percent(threshold)
     miss = (
         "About 5 in 100 validation images stay below it, so about so many pictures of the classes "
         "are called unknown too; a picture of something else may still pass."
     )
-    return [f"{sentence}: {below} counts as unknown.", miss]
+    return [f"{sentence}: {at}.", miss]
 
 
 def area(facts: Facts) -> str:

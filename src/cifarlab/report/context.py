@@ -15,9 +15,10 @@ from cifarlab.report.classes import class_rows, confusion
 from cifarlab.report.embed import figure_svg
 from cifarlab.report.facts import Facts
 from cifarlab.report.gallery import galleries
-from cifarlab.report.numbers import count, duration, interval, number, percent
+from cifarlab.report.numbers import SPACE, count, duration, interval, number, percent
 from cifarlab.report.robustness import robustness
 from cifarlab.report.soundness import soundness
+from cifarlab.report.why import explanations
 
 
 def run_context(facts: Facts) -> dict[str, Any]:
@@ -42,6 +43,7 @@ def run_context(facts: Facts) -> dict[str, Any]:
         "confusion": confusion(facts),
         "areas": any(facts.figures.get(key) for key in ("roc_auc", "average_precision")),
         "galleries": shown,
+        "explanations": explanations(facts),
         "calibration": certainty.calibration(facts),
         "unknowns": certainty.unknowns(facts),
         "robustness": robustness(facts),
@@ -176,6 +178,21 @@ def _measured(facts: Facts) -> list[tuple[str, str, str, str | None]]:
     if figures.get("brier_score") is not None:
         rows.append(("Brier score", number(figures["brier_score"], 3), "0 is perfect", "brier"))
     rows.append(("calibration error", percent(figures["ece"]), "ECE, 15 bins", "ece"))
+    gain = facts.result.get("tta_gain")
+    if gain:
+        low, high = (f"{100 * bound:+.2f}" for bound in gain["difference_ci95"])
+        ratio = gain["seconds_ratio"]
+        cost = f", {number(ratio, 2)} times the time" if ratio else ""
+        value = f"{100 * gain['difference']:+.2f}{SPACE}points"
+        without = f"{percent(gain['accuracy_without'], figures['n'])} without them"
+        rows.append(
+            (
+                f"views: {facts.result['tta']}",
+                value,
+                f"95 %: {low} to {high}; {without}{cost}",
+                "tta",
+            )
+        )
     if figures.get("balanced_accuracy") is not None:
         bounds = f"95 %: {interval(figures.get('balanced_accuracy_ci95'))}"
         balanced = percent(figures["balanced_accuracy"])

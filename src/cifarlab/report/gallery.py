@@ -24,7 +24,7 @@ def galleries(facts: Facts) -> dict[str, list[dict[str, Any]]]:
     kinds = facts.predictions["shown_kind"].astype(str)
     found = {kind: np.flatnonzero(kinds == kind)[:MOST] for kind in KINDS}
     return {
-        kind: [_entry(facts, int(k)) for k in places]
+        kind: [entry(facts, int(k)) for k in places]
         for kind, places in found.items()
         if len(places)
     }
@@ -49,16 +49,16 @@ def cell_images(facts: Facts) -> dict[tuple[int, int], list[dict[str, Any]]]:
         cell = int(facts.predictions["labels"][row]), int(facts.predictions["logits"][row].argmax())
         if cell[0] == cell[1] or row in seen:
             continue
-        entry = _entry(facts, k)
-        room -= len(entry["uri"])
+        one = entry(facts, k)
+        room -= len(one["uri"])
         if room < 0:
             break
         seen.add(row)
-        cells.setdefault(cell, []).append(entry)
+        cells.setdefault(cell, []).append(one)
     return cells
 
 
-def _entry(facts: Facts, k: int) -> dict[str, Any]:
+def entry(facts: Facts, k: int) -> dict[str, Any]:
     """What is said of the `k`-th image that was kept."""
     predictions, names = facts.predictions, facts.class_names
     if predictions is None:

@@ -27,6 +27,11 @@ GLOSSARY = {
         "Top-k accuracy",
         "The share of images whose label is among the k classes that were found most probable.",
     ),
+    "tta": Term(
+        "Test-time augmentation",
+        "Answers averaged over several views of an image: what they gain, on the same images, over "
+        "answers to the image alone, and what they cost.",
+    ),
     "recall": Term("Recall", "Of the images of a class, the share that is found."),
     "precision": Term("Precision", "Of the images called a class, the share that is one."),
     "f1": Term("F1", "The harmonic mean of precision and recall: high only where both are."),
@@ -83,6 +88,10 @@ GLOSSARY = {
         "AURC",
         "The mean height of the risk-coverage curve. Small where the model is right, and its "
         "mistakes are the answers that it is least sure of.",
+    ),
+    "cam": Term(
+        "Class-activation map",
+        "The places of an image that raise the logit of a class, by the last feature maps.",
     ),
     "corruption": Term(
         "Mean corruption accuracy",

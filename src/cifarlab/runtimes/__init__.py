@@ -1,5 +1,16 @@
 """Exported models opened in their own runtimes, without the framework that trained them."""
 
+from cifarlab.runtimes.exported import Exported, filled_to_power_of_two
 from cifarlab.runtimes.info import INPUT, LOGITS, PROBABILITIES, ModelInfo
+from cifarlab.runtimes.opening import is_exported, open_model
 
-__all__ = ["INPUT", "LOGITS", "PROBABILITIES", "ModelInfo"]
+__all__ = [
+    "INPUT",
+    "LOGITS",
+    "PROBABILITIES",
+    "Exported",
+    "ModelInfo",
+    "filled_to_power_of_two",
+    "is_exported",
+    "open_model",
+]

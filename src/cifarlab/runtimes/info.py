@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from cifarlab.data.decode import FITS
+from cifarlab.data.views import RULES
 from cifarlab.errors import ModelFileError
 
 KEY = "cifarlab"  # the name of the entry in a file's own metadata
+METADATA_FILE = "cifarlab.json"  # the same in formats that are folders or archives of files
+METADATA_LIMIT = 2**20  # bytes of it that are read
 VERSION = 1
 
 # Every exported file has one input and two outputs of these names, whatever its format.
@@ -26,7 +28,7 @@ class ModelInfo:
     Attributes:
         class_names: (C,) in the order of the outputs.
         image_size: side S of the square that the model takes, in pixels.
-        fit: how a picture is made square: "crop", "stretch" or "pad".
+        fit: how a picture is made square, one of `cifarlab.data.views.RULES`.
         temperature: by which the logits are divided inside the file, before the softmax.
         known_score: what `known` is decided by: "energy" or "max_softmax".
         known_threshold: a score below it means "probably none of the classes"; None: all are known.
@@ -73,8 +75,8 @@ class ModelInfo:
             raise ValueError("class_names must be strings")
         if not isinstance(self.image_size, int) or not 1 <= self.image_size <= 1024:
             raise ValueError(f"image_size {self.image_size!r} is not from 1 to 1024")
-        if self.fit not in FITS:
-            raise ValueError(f"fit {self.fit!r} is none of {', '.join(FITS)}")
+        if self.fit not in RULES:
+            raise ValueError(f"fit {self.fit!r} is none of {', '.join(RULES)}")
         if not float(self.temperature) > 0:
             raise ValueError(f"temperature {self.temperature!r} is not positive")
         if self.known_score not in ("energy", "max_softmax"):

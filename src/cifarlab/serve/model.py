@@ -12,19 +12,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cifarlab.data.decode import decode_image
+from cifarlab.data.views import describe_views
 from cifarlab.errors import ImageError
 from cifarlab.metrics import softmax
+from cifarlab.occlusion import occlusion_map
 from cifarlab.predict import Prediction, Predictor
 from cifarlab.serve.limits import EXPLANATION_IMAGES
 
 Views = NDArray[np.uint8]
 Logits = NDArray[np.floating]
 
-_SCALING = {
-    "crop": "its middle square",
-    "stretch": "stretched to a square",
-    "pad": "whole, the short side continued as a mirror image",
-}
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the model sees of a picture: uint8 (V, S, S, 3), and a line of words for each view."""
+
+    views: Views
+    scaling: list[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,19 +44,15 @@ class ServedModel:
     name: str
     predictor: Predictor
 
-    @property
-    def scaling(self) -> str:
-        """How a picture becomes what the model sees, in words."""
-        side = self.predictor.image_size
-        ways = [_SCALING.get(way, way) for way in self.predictor.fit.split("+")]
-        return f"{', and once more '.join(ways)}; scaled to {side} x {side} pixels"
-
-    def views(self, content: bytes, name: str) -> Views | str:
-        """uint8 (V, S, S, 3), or in one line why the bytes are no picture."""
+    def see(self, content: bytes, name: str) -> Seen | str:
+        """What the model sees of a file, or in one line why it is no picture."""
+        predictor = self.predictor
         try:
-            return self.predictor.model_views(content, name=name)
+            image = decode_image(content, name=name)
         except ImageError as error:
             return str(error)
+        scaling = describe_views(image.shape, predictor.image_size, predictor.fit)
+        return Seen(predictor.model_views(image), scaling)
 
     def logits(self, views: Views) -> NDArray[np.float32]:
         """(N, S, S, 3) -> (N, C), uncalibrated."""
@@ -73,7 +74,6 @@ class ServedModel:
         The square moves by half of its side: 82 answers for a view, where `occlusion_map` by
         itself takes 362 for a finer map.
         """
-        from cifarlab.explain import occlusion_map  # seldom wanted
 
         def calibrated(images: Views) -> Logits:
             chunks = range(0, len(images), EXPLANATION_IMAGES)

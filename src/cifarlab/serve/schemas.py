@@ -18,7 +18,7 @@ class Model(BaseModel):
 
     name: str
     image_size: int = Field(description="side of the square that the model sees, in pixels")
-    scaling: str = Field(description="how a picture becomes that square, in words")
+    fit: str = Field(description="how a picture becomes that square: crop, stretch, pad or photo")
 
 
 class Bounds(BaseModel):
@@ -45,10 +45,14 @@ class Answer(BaseModel):
     probabilities: dict[str, float] | None = Field(description="class to probability")
     known: bool | None = Field(description="false: probably none of the classes")
     error: str | None = Field(description="null, or why the picture cannot be read")
-    view: str | None = Field(None, description="with view=true: what the model saw, data URL, PNG")
-    scaling: str | None = Field(None, description="with view=true: how it became that, in words")
+    view: list[str] | None = Field(
+        None, description="with view=true: each view whose answers it averages, PNG as data URL"
+    )
+    scaling: list[str] | None = Field(
+        None, description="with view=true: how the picture became each view, in words"
+    )
     explanation: str | None = Field(
-        None, description="with explain=true: heat map over the view, data URL, PNG"
+        None, description="with explain=true: heat map over the first view, PNG as data URL"
     )
 
 

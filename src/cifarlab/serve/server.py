@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from types import FrameType
 
 import h11
@@ -58,7 +59,8 @@ def serve(
         server_header=False,
         timeout_graceful_shutdown=max(1, round(service.limits.drain_seconds)),
     )
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # clients' mistakes are no news
+    for name in ("uvicorn.error", "python_multipart"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # clients' mistakes are no news
     sys.setswitchinterval(SWITCH_SECONDS)
     with _signals_end_in_peace():
         _Server(config, service, lambda: on_start(_address(host, listener))).run([listener])
@@ -151,26 +153,28 @@ def _protocol(service: Service) -> type[H11Protocol]:
             super().connection_lost(exc)
 
         def send_400_response(self, msg: str) -> None:
-            if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
-                self.transport.close()  # an answer has begun, or is over
-                return
-            body = json.dumps({"error": f"this is not HTTP: {msg}"}).encode()
-            head = [
-                (b"content-type", b"application/json"),
-                (b"content-length", str(len(body)).encode()),
-                (b"connection", b"close"),
-                *SECURITY_HEADERS,
-            ]
-            events = (h11.Response(status_code=400, headers=head), h11.Data(data=body))
-            for event in (*events, h11.EndOfMessage()):
-                self.transport.write(self.conn.send(event) or b"")
+            self._end(400, f"this is not HTTP: {msg}")
+
+        def _end(self, status: int, words: str) -> None:
+            """Close the connection, with an answer where none has begun."""
+            if self.cycle is not None:  # the application may be at work on this request
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
+            if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+                for event in _whole_answer(status, words):
+                    self.transport.write(self.conn.send(event) or b"")
+                service.telemetry.answered("other", status)
             self.transport.close()
-            service.telemetry.answered("other", 400)
+
+        def _head_is_late(self) -> None:
+            if self.conn.trailing_data[0]:
+                self._end(408, f"the head did not arrive within {service.limits.head_seconds:g} s")
+            else:
+                self.transport.close()  # nothing was asked
 
         def _await_head(self) -> None:
             self._stop_waiting()
-            seconds = service.limits.head_seconds
-            self._limit = self.loop.call_later(seconds, self.transport.close)
+            self._limit = self.loop.call_later(service.limits.head_seconds, self._head_is_late)
 
         def _stop_waiting(self) -> None:
             if self._limit is not None:
@@ -178,6 +182,19 @@ def _protocol(service: Service) -> type[H11Protocol]:
                 self._limit = None
 
     return Protocol
+
+
+def _whole_answer(status: int, words: str) -> list[h11.Event]:
+    """The events of an answer that ends its connection."""
+    body = json.dumps({"error": words}).encode()
+    head = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+        *SECURITY_HEADERS,
+    ]
+    answer = h11.Response(status_code=status, headers=head, reason=HTTPStatus(status).phrase)
+    return [answer, h11.Data(data=body), h11.EndOfMessage()]
 
 
 def _address(host: str, listener: socket.socket) -> str:

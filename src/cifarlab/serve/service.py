@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ import numpy as np
 from cifarlab.predict import Prediction
 from cifarlab.serve.batching import MicroBatcher
 from cifarlab.serve.limits import Limits
-from cifarlab.serve.model import Logits, ServedModel, Views
+from cifarlab.serve.model import Logits, Seen, ServedModel, Views
 from cifarlab.serve.pictures import heat_overlay, png_data_url
 from cifarlab.serve.places import Overloaded, Places
 from cifarlab.serve.telemetry import Telemetry
@@ -109,40 +109,44 @@ class Service:
         seconds = limits.explain_seconds if explain else limits.deadline_seconds
         deadline = time.monotonic() + seconds
         seen = await asyncio.gather(
-            *(self._views(upload, number, deadline) for number, upload in enumerate(uploads, 1))
+            *(self._seen(upload, number, deadline) for number, upload in enumerate(uploads, 1))
         )
-        readable = [views for views in seen if not isinstance(views, str)]
-        rows = iter(await self.batcher.rows([view for each in readable for view in each], deadline))
+        readable = [each for each in seen if isinstance(each, Seen)]
+        every = [view for each in readable for view in each.views]
+        rows = iter(await self.batcher.rows(every, deadline))
         answers = []
-        for upload, views in zip(uploads, seen, strict=True):
-            if isinstance(views, str):
-                answers.append(Prediction(upload.file, error=views).to_json())
+        for upload, each in zip(uploads, seen, strict=True):
+            if isinstance(each, str):
+                answers.append(Prediction(upload.file, error=each).to_json())
                 continue
-            logits = np.stack([next(rows) for _ in views])
+            logits = np.stack([next(rows) for _ in each.views])
             answer = self.model.prediction(upload.file, logits).to_json()
             if view:
-                answer["view"] = await self.decoding(partial(png_data_url, views[0]), deadline)
-                answer["scaling"] = self.model.scaling
+                answer["view"] = await self.decoding(partial(_drawn, each.views), deadline)
+                answer["scaling"] = each.scaling
             if explain:
-                drawn = await self._explanation(views[0], answer["label"], deadline)
-                answer["explanation"] = drawn
+                heat = await self._explanation(each.views[0], answer["label"], deadline)
+                answer["explanation"] = heat
             answers.append(answer)
         self.telemetry.images(len(readable), len(seen) - len(readable))
         return answers
 
-    async def _views(self, upload: Upload, number: int, deadline: float) -> Views | str:
+    async def _seen(self, upload: Upload, number: int, deadline: float) -> Seen | str:
         name = upload.file or f"image {number}"
-        return await self.decoding(partial(self.model.views, upload.content, name), deadline)
+        return await self.decoding(partial(self.model.see, upload.content, name), deadline)
 
     async def _explanation(self, view: Views, label: str, deadline: float) -> str:
         """A heat map over the view as a data URL; its many answers come from the shared batches."""
         loop = asyncio.get_running_loop()
         left = threading.Event()
+        asked: Future[list[Logits]] | None = None
 
         def rows(views: Views) -> Logits:
+            nonlocal asked
             if left.is_set():
                 raise Overloaded("deadline")
-            return np.stack(asyncio.run_coroutine_threadsafe(batched(views), loop).result())
+            asked = asyncio.run_coroutine_threadsafe(batched(views), loop)
+            return np.stack(asked.result(self.limits.explain_seconds))
 
         async def batched(views: Views) -> list[Logits]:
             return await self.batcher.rows(list(views), deadline)
@@ -152,8 +156,14 @@ class Service:
 
         try:
             return await loop.run_in_executor(self._explainer, draw)
-        finally:
-            left.set()  # the thread goes on to its next batch, and no further
+        finally:  # when the client left, the thread must not wait for what nobody computes
+            left.set()
+            if asked is not None:
+                asked.cancel()
+
+
+def _drawn(views: Views) -> list[str]:
+    return [png_data_url(view) for view in views]
 
 
 async def unless_gone(receive: Callable[[], Awaitable[Any]], work: Awaitable[T]) -> T | None:

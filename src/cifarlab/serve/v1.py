@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from cifarlab.serve.limits import EXPLAINED_PLACES
+from cifarlab.serve.limits import EXPLAINED_PLACES, Limits
 from cifarlab.serve.schemas import Error, ModelCard, NonePredicted, Predictions
 from cifarlab.serve.service import Service, unless_gone
 from cifarlab.serve.uploads import FIELD, read_uploads
@@ -81,7 +81,7 @@ async def predict(
         if explain and len(uploads) > service.limits.explained_images:
             most = service.limits.explained_images
             raise HTTPException(413, f"explain=true takes {most} pictures at most")
-        with service.queue.hold(len(uploads) * (EXPLAINED_PLACES if explain else 1)):
+        with service.queue.hold(_places(len(uploads), explain, service.limits)):
             work = service.predict(uploads, view=view, explain=explain)
             answers = await unless_gone(request.receive, work)
     if answers is None:
@@ -92,7 +92,12 @@ async def predict(
     return JSONResponse({"error": answers[0]["error"], **found}, 422)
 
 
+def _places(pictures: int, explain: bool, limits: Limits) -> int:
+    """Places that a request takes in the queue; a small one is all that an explanation takes."""
+    return min(pictures * EXPLAINED_PLACES, limits.queue_images) if explain else pictures
+
+
 def _model(service: Service) -> dict[str, Any]:
-    model = service.model
-    size = model.predictor.image_size
-    return {"name": model.name, "image_size": size, "scaling": model.scaling}
+    predictor = service.model.predictor
+    size, fit = predictor.image_size, predictor.fit
+    return {"name": service.model.name, "image_size": size, "fit": fit}
