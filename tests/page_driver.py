@@ -72,11 +72,11 @@ def stand_in() -> Iterator[Site]:
             busy[image.filename] -= 1
             return JSONResponse({"error": "busy"}, 503, {"Retry-After": busy["seconds"]})
         (answer,) = predictor([image.file.read()])
-        further = {"file": image.filename, "scaling": "its middle square"}
+        further = {"file": image.filename}
         if view:
-            further["view"] = PIXEL
-        if image.filename.startswith("views"):
-            further |= {"view": [PIXEL] * 3, "scaling": ["whole", "near", "<far>"]}
+            scaling = ["whole", "near", "<far>"]
+            seen = scaling if image.filename.startswith("views") else scaling[:1]
+            further |= {"view": [PIXEL] * len(seen), "scaling": seen}
         if explain:
             further["explanation"] = PIXEL
         found = {"model": {}, "predictions": [answer.to_json() | further]}

@@ -135,7 +135,7 @@ def test_chosen_files_get_their_answers_and_nobody_else_is_asked(page, files):
     )
     assert 100 * widths[0] / widths[1] == pytest.approx(float(bars[0][1]), abs=0.2)
     assert "2 more" in dark["text"]
-    assert "as the model saw it: its middle square" in dark["text"]
+    assert "as the model saw it: whole\n" in dark["text"]
     assert page.find(".view").get_attribute("src") == PIXEL
     assert (grey["outcome"], grey["title"]) == ("unknown", "Probably none of these")
     assert "The closest is" in grey["text"]

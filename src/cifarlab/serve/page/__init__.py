@@ -20,6 +20,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 
 from cifarlab.data.decode import EXTENSIONS, MAX_BYTES, MAX_PIXELS
 from cifarlab.predict import Predictor
+from cifarlab.serve.front import SECURITY_HEADERS
 from cifarlab.serve.page.examples import draw, examples_for
 from cifarlab.serve.page.facts import model_facts, recorded, words
 
@@ -27,15 +28,9 @@ __all__ = ["add_page"]
 
 ENVELOPE = 4096  # bytes at most that a request has around a picture: multipart's lines, its name
 KINDS = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-HEADERS = {
-    "Cache-Control": "no-cache",  # kept, but asked after: an upgrade shows at once
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
+HEADERS = {name.decode(): value.decode() for name, value in SECURITY_HEADERS} | {
+    "cache-control": "no-cache",  # kept, but asked after: an upgrade shows at once
+    "permissions-policy": "camera=(self), microphone=(), geolocation=()",
 }
 
 
@@ -92,7 +87,7 @@ def _files() -> dict[str, bytes]:
 def _answer(request: Request, content: bytes, kind: str) -> Response:
     """200 with the content, or 304 to a browser that has it."""
     etag = f'"{hashlib.sha256(content).hexdigest()[:20]}"'
-    headers = HEADERS | {"ETag": etag}
+    headers = HEADERS | {"etag": etag}
     if etag in request.headers.get("If-None-Match", ""):
         return Response(status_code=304, headers=headers)
     return Response(content, media_type=kind, headers=headers)

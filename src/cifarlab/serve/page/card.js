@@ -94,8 +94,7 @@ export class Card {
 
   /** What the model saw: one view, or several whose probabilities it averaged. */
   #showViews(answer) {
-    const [views, scalings] = [answer.view, answer.scaling].map((each) => [each ?? []].flat());
-    if (views.length === 0) return;
+    const { view: views, scaling: scalings } = answer;
     const view = this.#part(".view");
     view.src = views[0];
     view.alt = `the picture as the model sees it, ${view.width} by ${view.height} pixels`;
