@@ -59,10 +59,8 @@ class Site(NamedTuple):
 
 
 @contextmanager
-def serve() -> Iterator[Site]:
-    """The page at a free port, and an answer as the server gives it, busy where told to be."""
-    import uvicorn
-
+def stand_in() -> Iterator[Site]:
+    """The page, and answers as the server gives them, but busy where told to be."""
     app, predictor = make_app(max_bytes=104_096)
     asked, busy = [], {}
 
@@ -74,11 +72,11 @@ def serve() -> Iterator[Site]:
             busy[image.filename] -= 1
             return JSONResponse({"error": "busy"}, 503, {"Retry-After": busy["seconds"]})
         (answer,) = predictor([image.file.read()])
-        further = {"file": image.filename, "scaling": "its middle square"}
+        further = {"file": image.filename}
         if view:
-            further["view"] = PIXEL
-        if image.filename.startswith("views"):
-            further |= {"view": [PIXEL] * 3, "scaling": ["whole", "near", "<far>"]}
+            scaling = ["whole", "near", "<far>"]
+            seen = scaling if image.filename.startswith("views") else scaling[:1]
+            further |= {"view": [PIXEL] * len(seen), "scaling": seen}
         if explain:
             further["explanation"] = PIXEL
         found = {"model": {}, "predictions": [answer.to_json() | further]}
@@ -86,15 +84,26 @@ def serve() -> Iterator[Site]:
             return JSONResponse(found | {"error": answer.error}, 422)
         return found
 
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="off"))
+    with serve(app) as url:
+        yield Site(url, asked, busy)
+
+
+@contextmanager
+def serve(app) -> Iterator[str]:
+    """The address of a server of `app`, at a free port."""
+    import uvicorn
+
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
-    yield Site(f"http://127.0.0.1:{port}/", asked, busy)
-    server.should_exit = True
-    thread.join(5)
+    try:
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        server.should_exit = True
+        thread.join(5)
 
 
 class Page:
@@ -133,7 +142,7 @@ class Page:
     def every(self, selector):
         return self.browser.find_elements("css selector", selector)
 
-    def until(self, condition, seconds=5):
+    def until(self, condition, seconds=15):
         end = time.monotonic() + seconds
         while not (found := condition()):
             assert time.monotonic() < end, f"{self.cards()}, {self.notice()}"

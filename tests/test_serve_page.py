@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from page_driver import CONTRAST, PIXEL, Page, make_app, png, serve
+from cifarlab.serve import create_app
+from cifarlab.serve.model import ServedModel
+from page_driver import CONTRAST, PIXEL, Page, Site, make_app, png, serve, stand_in
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -94,7 +96,7 @@ def test_class_names_stay_text_and_foreign_classes_get_no_examples():
 
 @pytest.fixture(scope="module")
 def site():
-    with serve() as site:
+    with stand_in() as site:
         yield site
 
 
@@ -133,7 +135,7 @@ def test_chosen_files_get_their_answers_and_nobody_else_is_asked(page, files):
     )
     assert 100 * widths[0] / widths[1] == pytest.approx(float(bars[0][1]), abs=0.2)
     assert "2 more" in dark["text"]
-    assert "as the model saw it: its middle square" in dark["text"]
+    assert "as the model saw it: whole\n" in dark["text"]
     assert page.find(".view").get_attribute("src") == PIXEL
     assert (grey["outcome"], grey["title"]) == ("unknown", "Probably none of these")
     assert "The closest is" in grey["text"]
@@ -157,6 +159,24 @@ def test_chosen_files_get_their_answers_and_nobody_else_is_asked(page, files):
     assert not [url for url in urls if not url.startswith((page.site.url, "data:", "blob:"))]
     complaints = [each["message"] for each in page.browser.get_log("browser")]
     assert ["v1/predict" in each and "422" in each for each in complaints] == [True]  # of notes.png
+
+
+def test_the_real_server_is_understood(browser, monkeypatch):
+    heat = np.linspace(-1, 1, 64, dtype=np.float32).reshape(8, 8)
+    monkeypatch.setattr(ServedModel, "heat", lambda *_: heat)  # 82 answers, not looked at here
+    with serve(create_app(make_app()[1])) as url:
+        page = Page(browser, Site(url, [], {}))
+        page.transfer("drop", [("a.png", png(0)), ("b.png", b"no picture")])
+        picture, notes = page.settled(2)
+        assert (picture["outcome"], picture["title"]) == ("known", "airplane")
+        assert "as the model saw it: " in picture["text"]
+        assert page.js("arguments[0].naturalWidth", page.find(".view")) == 8
+        assert (notes["outcome"], notes["title"]) == ("refused", "No answer")
+        assert "Cannot read b.png: it is not a JPEG" in notes["text"]
+        page.find(".why").click()
+        page.until(page.find(".overlay").is_displayed)
+        page.until(lambda: page.js("arguments[0].naturalWidth", page.find(".overlay")))
+        page.leave()
 
 
 def test_pictures_are_dropped_anywhere(page):

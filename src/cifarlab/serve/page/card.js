@@ -94,8 +94,7 @@ export class Card {
 
   /** What the model saw: one view, or several whose probabilities it averaged. */
   #showViews(answer) {
-    const [views, scalings] = [answer.view, answer.scaling].map((each) => [each ?? []].flat());
-    if (views.length === 0) return;
+    const { view: views, scaling: scalings } = answer;
     const view = this.#part(".view");
     view.src = views[0];
     view.alt = `the picture as the model sees it, ${view.width} by ${view.height} pixels`;
@@ -135,6 +134,7 @@ export class Card {
     this.#explaining = true;
     try {
       const { explanation } = await this.#predict(true, (text) => (legend.textContent = text));
+      if (!explanation) throw new Error("This model cannot say.");
       overlay.src = explanation;
       overlay.alt = `overlay: orange where the picture speaks for ${this.label}, blue against it`;
       legend.textContent = `Orange speaks for ${this.label}, blue against it.`;
