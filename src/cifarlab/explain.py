@@ -149,8 +149,8 @@ def keep_maps(run: Run, split: str) -> int:
     if len(places):
         of = (kept["logits"][rows].argmax(axis=1), kept["labels"][rows])
         maps = np.stack([class_activation_map(model, images, classes) for classes in of], axis=1)
-        added = {"map_place": places, "maps": np.rint(255 * maps).astype(np.uint8)}
-        run.write_predictions(split, **{**kept, **added})
+        kept |= {"map_place": places, "maps": np.rint(255 * maps).astype(np.uint8)}
+        run.write_predictions(split, **kept)
     return len(places)
 
 
