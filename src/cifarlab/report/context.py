@@ -178,21 +178,8 @@ def _measured(facts: Facts) -> list[tuple[str, str, str, str | None]]:
     if figures.get("brier_score") is not None:
         rows.append(("Brier score", number(figures["brier_score"], 3), "0 is perfect", "brier"))
     rows.append(("calibration error", percent(figures["ece"]), "ECE, 15 bins", "ece"))
-    gain = facts.result.get("tta_gain")
-    if gain:
-        worst, best = (f"{100 * bound:+.2f}" for bound in gain["difference_ci95"])
-        ratio = gain["seconds_ratio"]
-        cost = f", {number(ratio, 2)} times the time" if ratio else ""
-        value = f"{100 * gain['difference']:+.2f}{SPACE}points"
-        without = f"{percent(gain['accuracy_without'], figures['n'])} without them"
-        rows.append(
-            (
-                f"views: {facts.result['tta']}",
-                value,
-                f"95 %: {worst} to {best}; {without}{cost}",
-                "tta",
-            )
-        )
+    if facts.result.get("tta_gain"):
+        rows.append(_views(facts, facts.result["tta_gain"]))
     if figures.get("balanced_accuracy") is not None:
         bounds = f"95 %: {interval(figures.get('balanced_accuracy_ci95'))}"
         balanced = percent(figures["balanced_accuracy"])
@@ -203,6 +190,17 @@ def _measured(facts: Facts) -> list[tuple[str, str, str, str | None]]:
         note = ", ".join(f"top-{k} {percent(share)}" for k, share in rest)
         rows.append((f"top-{k} accuracy", percent(share), note, "top_k"))
     return rows
+
+
+def _views(facts: Facts, gain: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """What test-time augmentation gained, beside what it cost."""
+    low, high = (f"{100 * bound:+.2f}" for bound in gain["difference_ci95"])
+    note = f"95 %: {low} to {high}; "
+    note += f"{percent(gain['accuracy_without'], facts.figures['n'])} without them"
+    if gain["seconds_ratio"]:
+        note += f", {number(gain['seconds_ratio'], 2)} times the time"
+    value = f"{100 * gain['difference']:+.2f}{SPACE}points"
+    return f"views: {facts.result['tta']}", value, note, "tta"
 
 
 def _best(facts: Facts) -> str:

@@ -48,7 +48,8 @@ def lit(image: NDArray[np.uint8], share: NDArray[np.float32]) -> NDArray[np.uint
         >>> lit(np.full((1, 2, 3), 100, np.uint8), np.array([[0.0, 1.0]]))[0, :, 0].tolist()
         [20, 100]
     """
-    return np.rint(image * (DIMMED + (1 - DIMMED) * share[..., None])).astype(np.uint8)
+    light = DIMMED + (1 - DIMMED) * np.sqrt(share)  # the root: half the evidence is seen as well
+    return np.rint(image * light[..., None]).astype(np.uint8)
 
 
 def brightest(share: NDArray[np.float32]) -> str:
