@@ -17,7 +17,7 @@ from cifarlab.runtimes import ModelInfo, open_model
 from cifarlab.runtimes.info import KEY, METADATA_FILE
 
 SIDE, TEMPERATURE = 4, 2.0
-INFO = ModelInfo(("dark", "red", "green"), SIDE, "crop", TEMPERATURE, "energy", 1.5)
+INFO = ModelInfo(("black", "green", "red"), SIDE, "crop", TEMPERATURE, "energy", 1.5)
 
 
 def weights() -> np.ndarray:
