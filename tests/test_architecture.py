@@ -33,7 +33,7 @@ RANKS = {
             ["models", "augment", "optim", "occlusion", "panels", "shown", "unknowns"],
             ["engine", "run"],
             ["prepare", "answers", "runtimes", "evaluation"],
-            ["evaluate"],
+            ["evaluate", "evaluate_file"],
             # A training ends with what evaluating its validation says.
             [
                 "train",

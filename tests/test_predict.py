@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import json
 import os
 import shutil
@@ -451,6 +452,66 @@ def test_sort_into_copies_and_overwrites_nothing(cli, photos, tmp_path):
         before[photos / "b" / "red.png"],
     }
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_sort_into_links(cli, photos, tmp_path):
+    for _ in range(2):
+        assert cli(photos, "--model", "any", "--sort-into", tmp_path / "sorted", "--link")[0] == 0
+    links = sorted((tmp_path / "sorted").rglob("*.*"))
+    assert [path.name for path in links] == ["green.JPG", "red.png", "grey.png"]
+    assert all(path.is_symlink() for path in links)
+    assert links[1].resolve() == (photos / "b" / "red.png").resolve()
+
+
+def test_one_image_on_standard_input(cli, photos, tmp_path, monkeypatch):
+    content = (photos / "b" / "red.png").read_bytes()
+
+    def piped(*arguments):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+        return cli("-", "--model", "any", *arguments)
+
+    status, out, _ = piped("--json", "--explain", tmp_path / "why", "--sort-into", tmp_path)
+    assert status == 0
+    assert {"file": "-", "label": "red"}.items() <= json.loads(out).items()
+    assert Image.open(tmp_path / "why" / "stdin.png").size[0] > 400
+    assert (tmp_path / "red" / "stdin").read_bytes() == content
+    status, out, _ = piped(photos / "grey.png", "--json")
+    assert [json.loads(line)["file"] for line in out.splitlines()] == [
+        "-",
+        str(photos / "grey.png"),
+    ]
+    assert piped("-")[0] == 1
+
+
+def test_pictures_are_drawn_in_a_terminal_that_can_show_them(cli, photos, monkeypatch):
+    from rich.console import Console
+
+    from cifarlab.cli import console
+
+    red = photos / "b" / "red.png"
+    assert "▀" not in cli(red, "--model", "any")[1]  # a pipe
+    for system, arguments, drawn in (
+        ("truecolor", [], True),
+        ("truecolor", ["--no-pictures"], False),
+        ("256", [], False),
+    ):
+        terminal = Console(force_terminal=True, color_system=system, width=120)
+        monkeypatch.setattr(console, "out", terminal)
+        status, out, _ = cli(red, "--model", "any", *arguments)
+        assert status == 0
+        assert ("▀" in out) is drawn
+        assert ("\x1b[38;2;250;0;0;48;2;250;0;0m▀" in out) is drawn
+
+
+def test_a_photograph_is_explained_without_keras(photos, tmp_path, monkeypatch, capsys):
+    """Four views, each with its caption; an exported model has no feature maps to show."""
+    Image.new("RGB", (200, 150), (90, 120, 200)).save(photos / "sky.png")
+    monkeypatch.setitem(sys.modules, "cifarlab.explain", None)  # it loads Keras
+    with pytest.raises(SystemExit) as end:
+        main(["predict", str(photos / "sky.png"), "--explain", str(tmp_path / "why")])
+    assert not end.value.code
+    width, height = Image.open(tmp_path / "why" / "sky.png").size
+    assert height > width
 
 
 def test_a_label_cannot_lead_out_of_the_folder(cli, predictor, photos, tmp_path, monkeypatch):

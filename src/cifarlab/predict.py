@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from cifarlab.bundled import bundled_names, bundled_path
+from cifarlab.bundled import bundled_names
 from cifarlab.data.decode import ImageSource, Pixels, decode_image, image_name
 from cifarlab.data.find import find_images
 from cifarlab.data.views import fit_views, photograph_rule
 from cifarlab.errors import ImageError, RunError, UnknownNameError
 from cifarlab.metrics import softmax
-from cifarlab.runtimes import filled_to_power_of_two, is_exported, open_model
+from cifarlab.runtimes import exported_file, filled_to_power_of_two, open_model
 from cifarlab.unknowns import energy
 
 if TYPE_CHECKING:
@@ -213,28 +213,15 @@ def load_predictor(model: str | os.PathLike[str] | Run = DEFAULT_MODEL) -> Predi
     """
     if not isinstance(model, str | os.PathLike):
         return _run_predictor(model)
-    path = find_model(model)
-    if is_exported(path):
-        return _file_predictor(path)
+    file = exported_file(model)
+    if file is not None:
+        return _file_predictor(file)
+    if not Path(model).exists():
+        runs = [str(found.parent) for found in Path("runs").glob("*/model.json")]
+        raise UnknownNameError("model", str(model), [*bundled_names(), *runs])
     from cifarlab.run import Run
 
-    return _run_predictor(Run(path))
-
-
-def find_model(model: str | os.PathLike[str]) -> Path:
-    """The file or folder that MODEL on the command line means.
-
-    Raises:
-        UnknownNameError: no file, no folder and no bundled model is called so.
-        ModelFileError: the bundled model is damaged.
-    """
-    path = Path(model)
-    if path.exists():
-        return path
-    if str(model) in bundled_names():
-        return bundled_path(str(model))
-    runs = [str(found.parent) for found in Path("runs").glob("*/model.json")]
-    raise UnknownNameError("model", str(model), [*bundled_names(), *runs])
+    return _run_predictor(Run(model))
 
 
 def _file_predictor(path: Path) -> Predictor:

@@ -22,7 +22,10 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    run: Annotated[Path | None, typer.Argument(metavar="RUN", help="A run folder.")] = None,
+    run: Annotated[
+        Path | None,
+        typer.Argument(metavar="MODEL", help="A run folder, an exported file or a bundled model."),
+    ] = None,
     data: OtherData = None,
     predictions: Annotated[
         Path | None,
@@ -43,12 +46,17 @@ def evaluate(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Measure a run on a split; looks at test are counted."""
+    """Measure a run or an exported file on a split; a run counts its looks at test."""
     if predictions is not None:
         _published(predictions, run, data, split, tta, json)
         return
     if run is None:
-        raise UsageError("evaluate needs a RUN, or --predictions FILE")
+        raise UsageError("evaluate needs a MODEL, or --predictions FILE")
+    from cifarlab.runtimes import exported_file
+
+    if exported_file(run):
+        _exported(run, data, split, tta, json)
+        return
     from cifarlab.backend import load
     from cifarlab.run import Run
 
@@ -59,15 +67,33 @@ def evaluate(
 
     found = evaluate(folder, data=data, split=split, tta=tta)  # type: ignore[arg-type]
     keep_maps(folder, split)
-    low, high = found.accuracy_ci95
-    say(
-        f"{found.split}: accuracy {found.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%}), "
-        f"loss {found.loss:.4f}, calibration error {found.ece:.4f}, {found.n:,} images"
-    )
-    say(*views(found), calibration(found))
+    say(headline(found), *views(found), calibration(found))
     say(f"looks at the test split so far: {found.test_looks}\n")
     _classes(found.per_class)
     next_steps([["cifarlab", "report", str(run)]])
+    if json:
+        emit(found.to_json())
+
+
+def headline(found: Evaluation) -> str:
+    """How good it is, in one line."""
+    low, high = found.accuracy_ci95
+    return (
+        f"{found.split}: accuracy {found.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%}), "
+        f"loss {found.loss:.4f}, calibration error {found.ece:.4f}, {found.n:,} images"
+    )
+
+
+def _exported(model: Path, data: str | None, split: str, tta: str | None, json: bool) -> None:
+    """The figures of an exported file, which sees each image once."""
+    if tta not in (None, "none"):
+        raise UsageError("an exported file sees each image once; --tta is for runs")
+    from cifarlab.evaluate_file import evaluate_file
+
+    found = evaluate_file(model, data=data, split=split)
+    say(headline(found), calibration(found), "a file keeps no count of looks at test\n")
+    _classes(found.per_class)
+    next_steps([["cifarlab", "predict", "photo.jpg", "--model", str(model)]])
     if json:
         emit(found.to_json())
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,8 +54,8 @@ Pictures = Annotated[
 ]
 
 
-class Stdin(io.BytesIO):
-    """One image that came on standard input; read once, it can be looked at again."""
+class Stdin(bytes):
+    """One image that came on standard input, under the name by which it was asked for."""
 
     name = STDIN
 
@@ -87,7 +86,7 @@ def predict(
     sources = find_sources(images)
     predictor = load_predictor(model)
     predictions = []
-    for source, prediction in answers(predictor, sources):
+    for source, prediction in zip(sources, predictor.stream(sources), strict=True):
         predictions.append(prediction)
         if json:
             console.emit(prediction.to_json())
@@ -121,16 +120,6 @@ def find_sources(images: Sequence[str]) -> list[Path | Stdin]:
         else:
             found += find_images([image])
     return found
-
-
-def answers(
-    predictor: Predictor, sources: Sequence[Path | Stdin]
-) -> Iterator[tuple[Path | Stdin, Prediction]]:
-    """Each source with its prediction, read from its start each time it is looked at."""
-    for source, prediction in zip(sources, predictor.stream(sources), strict=True):
-        if isinstance(source, Stdin):
-            source.seek(0)
-        yield source, prediction
 
 
 def drawings(predictor: Predictor, sources: Sequence[Path | Stdin]) -> list[Text]:

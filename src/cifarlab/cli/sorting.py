@@ -31,7 +31,7 @@ def write_csv(path: Path, predictions: Sequence[Prediction]) -> None:
 
 
 def sort_into(
-    folder: Path, source: Path | BinaryIO, prediction: Prediction, *, link: bool = False
+    folder: Path, source: Path | bytes, prediction: Prediction, *, link: bool = False
 ) -> Path:
     """Put a picture into ``folder``/<label>/, or ``folder``/unknown/ when it is not known.
 
@@ -52,7 +52,7 @@ def sort_into(
     # A class may have any name: in a folder's name it must not lead elsewhere.
     name = re.sub(r"[^\w .+-]", "_", label).strip(" .") or "_" if label else "unknown"
     if not isinstance(source, Path):
-        return _copied(source, free_path(folder / name, file_name(source)))
+        return _copied(io.BytesIO(source), free_path(folder / name, file_name(source)))
     path = free_path(folder / name, source.name, same_as=source)
     if path.exists():
         return path
@@ -62,7 +62,7 @@ def sort_into(
         return _copied(original, path)
 
 
-def file_name(source: Path | BinaryIO) -> str:
+def file_name(source: Path | bytes) -> str:
     """A picture's name without its folder; that on standard input has none of its own."""
     return source.name if isinstance(source, Path) else "stdin"
 

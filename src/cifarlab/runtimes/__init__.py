@@ -2,7 +2,7 @@
 
 from cifarlab.runtimes.exported import Exported, filled_to_power_of_two
 from cifarlab.runtimes.info import INPUT, LOGITS, PROBABILITIES, ModelInfo
-from cifarlab.runtimes.opening import is_exported, open_model
+from cifarlab.runtimes.opening import exported_file, is_exported, open_model
 
 __all__ = [
     "INPUT",
@@ -10,6 +10,7 @@ __all__ = [
     "PROBABILITIES",
     "Exported",
     "ModelInfo",
+    "exported_file",
     "filled_to_power_of_two",
     "is_exported",
     "open_model",

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cifarlab.bundled import bundled_names, bundled_path
 from cifarlab.errors import CifarlabError, ModelFileError
 from cifarlab.runtimes.exported import Call, Exported, foreign
 from cifarlab.runtimes.info import INPUT, LOGITS, PROBABILITIES, ModelInfo
@@ -24,6 +25,20 @@ REFUSED = (".h5", ".hdf5", ".pkl", ".pickle", ".joblib", ".pt", ".pth", ".npy")
 def is_exported(path: str | os.PathLike[str]) -> bool:
     """Whether there is a file, or a SavedModel folder; a run's folder is neither."""
     return Path(path).is_file() or (Path(path) / MARK).is_file()
+
+
+def exported_file(model: str | os.PathLike[str]) -> Path | None:
+    """The file that MODEL on the command line means; None for a run's folder and for nothing.
+
+    What is at a path goes before a bundled model of that name.
+
+    Raises:
+        ModelFileError: the bundled model is damaged.
+    """
+    path = Path(model)
+    if not path.exists() and str(model) in bundled_names():
+        return bundled_path(str(model))
+    return path if is_exported(path) else None
 
 
 def open_model(path: str | os.PathLike[str], *, threads: int | None = None) -> Exported:
