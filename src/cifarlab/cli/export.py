@@ -33,7 +33,7 @@ def export(
     """Write a run's model for other programs, certified."""
     from cifarlab.export import export as make
 
-    made = make(run, format, out, int8=int8, data=data, tell=say)  # type: ignore[arg-type]
+    made = make(run, format, out, int8=int8, data=data, tell=say)
     _show(made)
     next_steps([["cifarlab", "predict", "photo.jpg", "--model", str(made.path)]])
     if json:
