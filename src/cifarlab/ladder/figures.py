@@ -109,8 +109,9 @@ def gain(
 @cache
 def _forward(recipe: Recipe, num_classes: int) -> int:
     """Multiply-adds of an image in a recipe's network."""
-    sizes = {"num_classes": num_classes, "image_size": recipe.image_size}
-    return multiply_adds(create_model(recipe.model, **sizes, **recipe.model_options))
+    size, options = recipe.image_size, recipe.model_options
+    model = create_model(recipe.model, num_classes=num_classes, image_size=size, **options)
+    return multiply_adds(model)
 
 
 def _views(tta: str) -> float:
