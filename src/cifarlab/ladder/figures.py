@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from cifarlab.answers import Answers
 from cifarlab.compare import Contestant, against_first
 from cifarlab.evaluate import UNSURE, VIEWS
 from cifarlab.ladder.rungs import Rung
-from cifarlab.models import multiply_adds, training_operations
+from cifarlab.models import create_model, multiply_adds, training_operations
 from cifarlab.recipes import Recipe
 from cifarlab.run import Run
 
@@ -57,7 +58,7 @@ def cost(runs: Sequence[Run], rung: Rung) -> dict[str, Any]:
     results = [run.result for run in runs]
     recipe, models = rung.recipe, len(runs) if rung.kind == "ensemble" else 1
     epochs = float(np.mean([result["epochs_run"] for result in results]))
-    forward = multiply_adds(runs[0].load_model())
+    forward = _forward(recipe, len(runs[0].data["class_names"]))
     images = epochs * runs[0].data["counts"]["train"] * _size_factor(recipe)
     seconds = [sum(r["seconds"][key] for key in ("setup", "compile", "train")) for r in results]
     return {
@@ -103,6 +104,14 @@ def gain(
         "measurable": low > 0 or high < 0,
         "method": method,
     }
+
+
+@cache
+def _forward(recipe: Recipe, num_classes: int) -> int:
+    """Multiply-adds of an image in a recipe's network."""
+    size, options = recipe.image_size, recipe.model_options
+    model = create_model(recipe.model, num_classes=num_classes, image_size=size, **options)
+    return multiply_adds(model)
 
 
 def _views(tta: str) -> float:
