@@ -80,7 +80,7 @@ def test_the_page_says_what_is_true_of_the_model(client):
     )
     assert "looks at 8 × 8 pixels of a picture, and says when" in text
     assert "<dt>accuracy</dt><dd>88.8 % <small>of 10,000 test images right; 95 % interval" in text
-    assert "interval 88.2 to 89.4 %; measured with --tta flip<" in text
+    assert "interval 88.2 to 89.4 %; views averaged: flip<" in text
     assert "calibrated" in text
 
 

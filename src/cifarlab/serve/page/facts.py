@@ -77,7 +77,7 @@ def _accuracy(source: Mapping[str, Any]) -> list[Fact]:
     if bounds:
         note += f"; 95{SPACE}% interval {100 * bounds[0]:.1f} to {_percent(bounds[1])}"
     if source.get("tta", "none") not in ("none", None):
-        note += f"; measured with --tta {source['tta']}"
+        note += f"; views averaged: {source['tta']}"
     return [Fact("accuracy", _percent(accuracy), note)]
 
 
