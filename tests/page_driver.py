@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from fastapi.responses import JSONResponse
 from PIL import Image
 
 from cifarlab.predict import Predictor
-from cifarlab.runtimes import ModelInfo
+from cifarlab.runtimes import LOGITS, Exported, ModelInfo
 from cifarlab.serve.page import add_page
 
 NAMES = ("airplane", "automobile", "ship", "pickup_truck", "cat", "dog", "frog")
@@ -24,21 +25,18 @@ PIXEL = (
 )
 SOURCE = {"recipe": "quick", "dataset": "cifar10", "split": "test", "n": 10_000}
 SOURCE |= {"accuracy": 0.888, "accuracy_ci95": [0.8817, 0.894], "tta": "flip"}
-SOURCE |= {"limits": ["It knows no night."]}
+INFO = ModelInfo(NAMES, 8, "crop", source=SOURCE)
 
 
-class Brightness:
-    """Logits by a picture's mean: dark is an airplane, white a frog, and grey none of these."""
-
-    info = ModelInfo(NAMES, 8, "crop", source=SOURCE)
-
-    def __call__(self, images):
-        mean = images.mean(axis=(1, 2, 3)) / 255
-        return np.outer(18 * (0.5 - mean), np.linspace(1, 0, len(self.info.class_names)))
+def brightness(images):
+    """Logits by a picture's mean: dark is an airplane, white a frog, grey none of these."""
+    mean = images.mean(axis=(1, 2, 3)) / 255
+    return {LOGITS: np.outer(18 * (0.5 - mean), np.linspace(1, 0, len(NAMES)))}
 
 
-def make_app(class_names=NAMES, **options):
-    predictor = Predictor(class_names, 8, "crop", 0.5, Brightness(), 1.5)
+def make_app(class_names=NAMES, path=Path("grey.onnx"), **options):
+    model = Exported(path, INFO, brightness)
+    predictor = Predictor(class_names, 8, "crop", 0.5, model, 1.5)
     app = FastAPI()
     add_page(app, predictor, **options)
     return app, predictor

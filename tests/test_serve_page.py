@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from cifarlab import bundled
 from cifarlab.serve import create_app
 from cifarlab.serve.model import ServedModel
 from page_driver import CONTRAST, PIXEL, Page, Site, make_app, png, serve, stand_in
@@ -79,9 +80,18 @@ def test_the_page_says_what_is_true_of_the_model(client):
     )
     assert "looks at 8 × 8 pixels of a picture, and says when" in text
     assert "<dt>accuracy</dt><dd>88.8 % <small>of 10,000 test images right; 95 % interval" in text
-    assert "interval 88.2 to 89.4 %; measured with --tta flip<" in text
-    assert "It knows no night." in text
+    assert "interval 88.2 to 89.4 %; views averaged: flip<" in text
     assert "calibrated" in text
+
+
+def test_the_limits_of_a_bundled_model_are_those_of_its_card(tmp_path, monkeypatch):
+    card = dict.fromkeys(bundled.FIELDS) | {"limits": ["It knows no night.", HOSTILE]}
+    (tmp_path / "grey.json").write_text(json.dumps(card))
+    monkeypatch.setattr(bundled, "FOLDER", tmp_path)
+    for path, told in ((tmp_path / "grey.onnx", True), (tmp_path / "else" / "grey.onnx", False)):
+        page = TestClient(make_app(path=path)[0]).get("/").text
+        assert ("It knows no night." in page) == told
+        assert HOSTILE not in page
 
 
 def test_class_names_stay_text_and_foreign_classes_get_no_examples():
@@ -204,7 +214,7 @@ def test_a_pasted_picture_is_answered_and_its_name_stays_text(page):
 
 def test_all_views_that_the_model_averages_are_shown(page):
     page.transfer("drop", [("views.png", png(0))])
-    assert "it: whole, and 2 more; the answer is their mean" in page.settled(1)[0]["text"]
+    assert "it: whole. The answer is the mean over this and 2 more:" in page.settled(1)[0]["text"]
     further = page.every(".further img")
     assert [each.get_attribute("src") for each in further] == [PIXEL] * 2
     assert further[1].get_attribute("alt") == "another view: <far>"

@@ -22,7 +22,7 @@ from cifarlab.data.decode import EXTENSIONS, MAX_BYTES, MAX_PIXELS
 from cifarlab.predict import Predictor
 from cifarlab.serve.front import SECURITY_HEADERS
 from cifarlab.serve.page.examples import draw, examples_for
-from cifarlab.serve.page.facts import model_facts, recorded, words
+from cifarlab.serve.page.facts import limits, model_facts, words
 
 __all__ = ["add_page"]
 
@@ -107,7 +107,7 @@ def _page(predictor: Predictor, file_bytes: int) -> str:
         class_names=predictor.class_names,
         side=predictor.image_size,
         facts=model_facts(predictor),
-        limits=recorded(predictor).get("limits", ()),
+        limits=limits(predictor),
         calibrated=predictor.temperature != 1,
         refuses=bool(predictor.known_threshold),
         examples=examples_for(predictor.class_names),

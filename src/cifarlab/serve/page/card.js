@@ -99,10 +99,10 @@ export class Card {
     view.src = views[0];
     view.alt = `the picture as the model sees it, ${view.width} by ${view.height} pixels`;
     const further = views.slice(1).map((src, i) =>
-      Object.assign(new Image(), { src, alt: `another view: ${scalings[i + 1]}` }),
+      Object.assign(new Image(), { src, alt: `another view: ${scalings[i + 1]}`, title: scalings[i + 1] }),
     );
     this.#part(".further").replaceChildren(...further);
-    const mean = further.length ? `, and ${further.length} more; the answer is their mean` : "";
+    const mean = further.length ? `. The answer is the mean over this and ${further.length} more:` : "";
     this.#part(".seen figcaption").textContent = `as the model saw it: ${scalings[0]}${mean}`;
     this.#part(".seen").hidden = false;
   }

@@ -1,4 +1,4 @@
-"""What the page says of the model, in words: only what its file records."""
+"""What the page says of the model, in words: only what its file or its card records."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cifarlab import bundled
 from cifarlab.predict import Predictor
-from cifarlab.runtimes import ModelInfo
+from cifarlab.runtimes import Exported
 
 SPACE = "\N{NO-BREAK SPACE}"
 RECORDED = {"recipe": "recipe", "trained on": "dataset"}  # term -> key of what the file records
@@ -40,7 +41,8 @@ def model_facts(predictor: Predictor) -> list[Fact]:
         >>> [each.term for each in model_facts(Predictor(("cat", "dog"), 32, "crop", 0.5, bright))]
         ['input', 'classes']
     """
-    source = recorded(predictor)
+    model = predictor.logits
+    source = model.info.source if isinstance(model, Exported) else {}
     named = [Fact(term, str(source[key])) for term, key in RECORDED.items() if source.get(key)]
     side = f"{predictor.image_size} × {predictor.image_size}"
     return [
@@ -51,10 +53,12 @@ def model_facts(predictor: Predictor) -> list[Fact]:
     ]
 
 
-def recorded(predictor: Predictor) -> Mapping[str, Any]:
-    """What an exported model's file says of its origin; empty for a model that is no such file."""
-    info: ModelInfo | None = getattr(predictor.logits, "info", None)
-    return info.source if info else {}
+def limits(predictor: Predictor) -> list[str]:
+    """What the model is no good at, in sentences: from the card of one that comes with cifarlab."""
+    model = predictor.logits
+    if isinstance(model, Exported) and model.path.parent == bundled.FOLDER:
+        return bundled.bundled_card(model.path.stem)["limits"]
+    return []
 
 
 def _accuracy(source: Mapping[str, Any]) -> list[Fact]:
@@ -73,7 +77,7 @@ def _accuracy(source: Mapping[str, Any]) -> list[Fact]:
     if bounds:
         note += f"; 95{SPACE}% interval {100 * bounds[0]:.1f} to {_percent(bounds[1])}"
     if source.get("tta", "none") not in ("none", None):
-        note += f"; measured with --tta {source['tta']}"
+        note += f"; views averaged: {source['tta']}"
     return [Fact("accuracy", _percent(accuracy), note)]
 
 
