@@ -23,7 +23,7 @@ from cifarlab.audit.alignment import (
     sampling,
     spectra,
 )
-from cifarlab.audit.duplicates import find_duplicates, nearest
+from cifarlab.audit.duplicates import EVIDENCE, find_duplicates, nearest
 from cifarlab.audit.labels import confident_suspects, cross_validated_probabilities, deal
 from cifarlab.audit.outliers import imbalance, outlier_scores
 from cifarlab.data import Dataset, Split, load_dataset
@@ -95,6 +95,7 @@ def test_planted_copies_are_found_and_nothing_else() -> None:
     found = find_duplicates(images, features, np.zeros(len(images), int))
     expected = {(i, 100 + i) for i in range(len(ways))}
     assert set(zip(found.first.tolist(), found.second.tolist(), strict=True)) == expected
+    assert (found.evidence >= EVIDENCE).all()
     by_copy = {int(second): i for i, second in enumerate(found.second)}
     assert [bool(found.exact[by_copy[100 + i]]) for i in range(5)] == [True] + 4 * [False]
     assert [bool(found.mirrored[by_copy[100 + i]]) for i in range(5)] == [
@@ -318,6 +319,9 @@ def test_what_is_written_says_what_was_found(found) -> None:
     rows = list(csv.DictReader((out / "findings.csv").open()))
     assert len(rows) == len(result.findings)
     kinds = [row["kind"] for row in rows]
+    near = [row for row in rows if row["exact"] == "False"]
+    assert near
+    assert all(float(row["evidence"]) >= EVIDENCE for row in near)
     assert {kind: kinds.count(kind) for kind in ("leak", "label")} == {
         kind: result.counts[kind] for kind in ("leak", "label")
     }

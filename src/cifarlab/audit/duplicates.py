@@ -36,6 +36,7 @@ class Pairs:
         similarity: correlation of the aligned details, float32 (K,); 1 for the exact ones.
         exact: bool (K,), the very same pixels.
         mirrored: bool (K,), alike once one of the two is mirrored.
+        evidence: what speaks for one photograph, as `compare` weighs it, float32 (K,).
     """
 
     first: NDArray[np.int64]
@@ -43,6 +44,7 @@ class Pairs:
     similarity: Floats
     exact: NDArray[np.bool_]
     mirrored: NDArray[np.bool_]
+    evidence: Floats
 
     def __len__(self) -> int:
         """Number of pairs."""
@@ -76,7 +78,10 @@ def find_duplicates(images: Images, features: Floats, labels: NDArray[np.int64])
     alike = (evidence >= EVIDENCE) & (similarity >= _usual(images, labels))
     order = np.flatnonzero(exact | alike)
     order = order[np.lexsort((second[order], first[order], -similarity[order], ~exact[order]))]
-    return Pairs(first[order], second[order], similarity[order], exact[order], mirrored[order])
+    sure = evidence[order]
+    return Pairs(
+        first[order], second[order], similarity[order], exact[order], mirrored[order], sure
+    )
 
 
 def compare(

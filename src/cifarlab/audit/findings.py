@@ -37,6 +37,7 @@ class Finding:
         given: the label's name, None where labels were not opened.
         other_given: that of the copy.
         suggested: the more probable label.
+        evidence: what speaks for a copy (docs/audit.md), for those who want only the surest.
     """
 
     kind: str
@@ -51,6 +52,7 @@ class Finding:
     given: str | None = None
     other_given: str | None = None
     suggested: str | None = None
+    evidence: float | None = None
 
 
 class Catalogue:
@@ -97,6 +99,7 @@ class Catalogue:
                     exact=bool(pairs.exact[i]),
                     given=self.label(split, index),
                     other_given=self.label(*other[:2]),
+                    evidence=round(float(pairs.evidence[i]), 1),
                 )
             )
         return found
