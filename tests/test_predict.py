@@ -279,8 +279,8 @@ def test_a_trained_run_predicts_what_its_model_gives(trained, tiny_folder):
     np.testing.assert_allclose(list(alone.probabilities.values()), got[5], atol=1e-5)
 
 
-def test_odd_images_give_a_prediction_or_a_reason(trained, real_data):
-    predictions = list(load_predictor(trained).predict_files([real_data / "odd-images"]))
+def test_odd_images_give_a_prediction_or_a_reason(real_data):
+    predictions = list(load_predictor("cifar10").predict_files([real_data / "odd-images"]))
     assert len(predictions) > 150
     for p in predictions:
         assert (p.error is None) != (p.probabilities is None)
