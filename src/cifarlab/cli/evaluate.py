@@ -46,7 +46,7 @@ def evaluate(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Measure a run or an exported file on a split; a run counts its looks at test."""
+    """Measure a run or a file on a split; looks at test are counted."""
     if predictions is not None:
         _published(predictions, run, data, split, tta, json)
         return

@@ -16,7 +16,8 @@ from cifarlab import __version__
 from cifarlab.cli.console import Json, emit, next_steps, say, table
 from cifarlab.errors import CifarlabError
 
-_EXTRAS = {"jax": "jax", "track": "tensorboard"}  # of pyproject.toml -> the module that tells
+# of pyproject.toml -> the module that tells
+_EXTRAS = {"export": "tf2onnx", "jax": "jax", "serve": "fastapi", "track": "tensorboard"}
 
 
 def register(app: typer.Typer) -> None:
@@ -53,7 +54,7 @@ def models(
     name: Annotated[str | None, typer.Argument(help="One model, to show its options.")] = None,
     json: Json = False,
 ) -> None:
-    """List the models, or show one with its options, or the card of one that is trained."""
+    """List the models, or show one: its options, or its card."""
     from cifarlab import backend, bundled
 
     if name in bundled.bundled_names():
