@@ -2,8 +2,9 @@
 
     python benchmarks/record.py records/tutorial_cnn runs/tutorial_cnn-1 runs/tutorial_cnn-2 …
 
-Writes ``record.json`` and each run's ``result.json``, ``history.csv``, ``recipe.json`` and
-``environment.json``, and ``robustness.json`` where it was measured. The README beside them, which says what was tried, is written by hand.
+Writes ``record.json`` and each run's ``result.json``, ``history.csv``, ``recipe.json``,
+``environment.json``, and ``robustness.json`` where it was measured. The README beside them, which
+says what was tried, is written by hand.
 """
 
 from __future__ import annotations
