@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -36,8 +37,11 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(autouse=True)
 def _doctest_names(request: pytest.FixtureRequest, doctest_namespace: dict) -> None:
-    """Examples may write below ``tmp_path``; other tests ask for it themselves."""
+    """Examples may write below ``tmp_path``, and print to the standard output, whether or not the
+    command before them was asked for JSON; other tests see to that themselves."""
     if isinstance(request.node, pytest.DoctestItem):
+        if console := sys.modules.get("cifarlab.cli.console"):
+            console._set_json(False)
         doctest_namespace["tmp_path"] = request.getfixturevalue("tmp_path")
 
 

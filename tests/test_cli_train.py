@@ -249,7 +249,7 @@ BAD = [
     ("evaluate nowhere", 1, ["nowhere"]),
     ("evaluate there", 1, ["there is not a run folder"]),
     ("report nowhere", 1, ["nowhere"]),
-    ("evaluate", 2, ["RUN"]),
+    ("evaluate", 2, ["MODEL"]),
 ]
 
 

@@ -110,7 +110,8 @@ def test_features_times_gradients_add_up_to_the_logit(name: str, layer: str | No
 def test_every_model_has_maps_fine_enough_to_tell_where(name: str) -> None:
     model = create_model(name, num_classes=3)
     shape = model.get_layer(feature_layer(model)).output.shape
-    assert 4 <= shape[1] == shape[2] <= 16
+    coarsest = 32 if name == "convmixer" else 16  # a ConvMixer never makes its maps smaller
+    assert 4 <= shape[1] == shape[2] <= coarsest
 
 
 def test_a_run_keeps_the_maps_of_its_worst_mistakes(images, tmp_path, monkeypatch) -> None:

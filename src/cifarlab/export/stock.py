@@ -47,8 +47,8 @@ def deployable(model: keras.Model, image_size: int, temperature: float = 1.0) ->
     Example:
         >>> from cifarlab.models import create_model
         >>> model = deployable(create_model("resnet20", num_classes=10, image_size=32), 32)
-        >>> sorted(model.output_shape.items())
-        [('logits', (None, 10)), ('probabilities', (None, 10))]
+        >>> sorted(model.output_names)
+        ['logits', 'probabilities']
     """
     images = keras.Input((image_size, image_size, 3), dtype="uint8", name=INPUT)
     rebuilt = keras.models.clone_model(
