@@ -101,6 +101,8 @@ class Connection(asyncio.Protocol):
         self._received.clear()
         self._answer = asyncio.get_running_loop().create_future()
         self._began = time.perf_counter()
+        if self.closed:
+            return Answer(0, b"", 0.0)
         self._transport.write(request)  # type: ignore[attr-defined]
         return await self._answer
 

@@ -83,6 +83,9 @@ async def open_loop(
 
     async def one(number: int) -> None:
         nonlocal opened
+        while free and free[-1].closed:  # by the server, which keeps none open for ever
+            free.pop()
+            opened -= 1
         if free:
             connection = free.pop()
         elif opened < MOST_CONNECTIONS:
