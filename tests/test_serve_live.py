@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from cifarlab.cli import main
-from cifarlab.serve.server import is_loopback
+from cifarlab.serve.server import is_loopback, listen
 
 EXAMPLES = int(os.environ.get("CIFARLAB_EXAMPLES", "4"))  # of requests for each operation
 PROGRAM = Path(__file__).with_name("tint_server.py")
@@ -97,6 +97,14 @@ def test_a_connection_serves_many_requests(address: str) -> None:
             connection.sendall(HEAD + FORM)
             status, found = answer(connection)
             assert (status, found["predictions"][0]["label"]) == (200, "red")
+
+
+def test_an_answers_body_does_not_wait_for_its_head_to_be_acknowledged() -> None:
+    with listen("127.0.0.1", 0) as listener:
+        client = socket.create_connection(listener.getsockname())
+        server, _ = listener.accept()
+        with client, server:
+            assert server.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM to catch there")
