@@ -72,6 +72,9 @@ class Service:
             finally:
                 self.ready = False
                 worker.cancel()
+                for pool in (explainer, decoders):
+                    # Not on the loop: it has yet to tell these threads which requests are given up.
+                    await asyncio.to_thread(pool.shutdown)
 
     def check(self) -> None:
         """Raise `Overloaded` when it is clear, before a body is read, that there is no room."""
