@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cifarlab.data import Dataset, Split, load_dataset
+from cifarlab.data import Dataset, Split, dataset_names, load_dataset
 from cifarlab.data.decode import FITS
 from cifarlab.errors import DataError, ModelFileError, UnknownNameError, UsageError
 from cifarlab.evaluation import Evaluation
@@ -16,7 +16,6 @@ from cifarlab.run import SPLITS
 from cifarlab.runtimes import ModelInfo, exported_file, open_model
 
 BATCH = 500
-NAMED = ("cifar10", "digits")  # datasets that are found by their name alone
 
 
 def evaluate_file(
@@ -68,7 +67,8 @@ def evaluate_file(
 
 def _dataset(info: ModelInfo, path: Path, data: Dataset | str | Path | None) -> Dataset:
     data = info.source.get("dataset") if data is None else data
-    if data is None or (isinstance(data, str) and data not in NAMED and not Path(data).exists()):
+    by_name = isinstance(data, str) and not Path(data).exists()
+    if data is None or (by_name and data not in dataset_names()):
         raise UsageError(f"{path} does not say where its data is; name it with --data")
     if not isinstance(data, Dataset):
         fit = info.fit if info.fit in FITS else FITS[0]

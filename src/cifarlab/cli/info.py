@@ -60,7 +60,7 @@ def models(
     if name in bundled.bundled_names():
         return _show_card(bundled.bundled_card(str(name)), json)
 
-    backend.configure()  # before Keras loads, which models are made of
+    backend.load()  # models are made of Keras
     from cifarlab.models import get_model, list_models, model_options
 
     found: list[dict[str, Any]] = [
