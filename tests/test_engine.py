@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cifarlab.augment import Augment
-from cifarlab.engine import Loop, Program, forward, predict_logits
+from cifarlab.engine import Loop, Memory, Program, forward, predict_logits
 from cifarlab.engine.loop import make_steps
 from cifarlab.engine.program import Epoch, Sums, epoch_keys, epoch_mirrored, epoch_order, plan_epoch
 from cifarlab.errors import TrainingError
@@ -158,6 +158,40 @@ def test_flips_alternate_and_half_of_the_images_begin_mirrored() -> None:
     program = make_program()
     plan = plan_epoch(program, seed=5, epoch=1, epochs=2)
     assert (plan.mirrored == epoch_mirrored(5, 1, len(program.images))[plan.order]).all()
+
+
+def test_hard_epochs_visit_the_images_of_the_highest_losses_and_mirror_them_in_turn() -> None:
+    program = make_program()
+    count, batch = len(program.images), program.batch_size
+    program = replace(program, hard=(1.0, 0.4, 0.6), memory=Memory(count))
+    losses = np.random.default_rng(0).permutation(count).astype("float32")
+    program.memory.ranking.assign(losses)
+    plain = replace(program, hard=(), memory=None)
+    first, second = (plan_epoch(program, seed=0, epoch=e, epochs=3) for e in (0, 1))
+    assert (first.order == plan_epoch(plain, seed=0, epoch=0, epochs=3).order).all()
+    hardest = program.hardest(1, 3)
+    assert hardest == batch * -(-round(0.4 * count) // batch)  # whole batches
+    expected = np.argsort(-losses)[:hardest]
+    assert len(second.order) == program.steps * batch
+    for start in range(0, len(second.order) - hardest + 1, hardest):
+        assert sorted(second.order[start : start + hardest]) == sorted(expected)
+    for image in expected:
+        turns = second.mirrored[second.order == image]
+        assert (turns[:-1] != turns[1:]).all()
+
+
+def test_losses_are_remembered_where_a_recipe_asks() -> None:
+    program = make_program()
+    program = replace(program, hard=(1.0, 0.5), memory=Memory(len(program.images)))
+    program.model.optimizer.build(program.model.trainable_variables)
+    steps = make_steps(program)
+    plan = plan_epoch(program, seed=0, epoch=0, epochs=2)
+    steps.start_epoch(plan)
+    sums = steps.run(0, 1, Sums())
+    losses = keras.ops.convert_to_numpy(program.memory.losses)
+    seen = plan.order[: program.batch_size]
+    assert losses[seen].mean() == pytest.approx(sums.loss, rel=1e-5)
+    assert (np.delete(losses, seen) == 0).all()
 
 
 def test_sizes_take_equal_shares_of_the_epochs() -> None:

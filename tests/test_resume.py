@@ -15,9 +15,10 @@ from safetensors.numpy import load_file
 
 from cifarlab.run import HISTORY, Run
 
-# Small batches and an impatient plateau: many steps, and callbacks with something to remember.
+# Small batches, an impatient plateau and hard images: many steps, and callbacks and an order with
+# something to remember.
 WORDS = ("--recipe", "debug", "--epochs", "5")
-WORDS += ("--set", "batch_size=16", "--set", "plateau.patience=0")
+WORDS += ("--set", "batch_size=16", "--set", "plateau.patience=0", "--set", "hard=[1,0.5,0.5]")
 
 
 def start(backend: str, *words: str | Path) -> subprocess.Popen:

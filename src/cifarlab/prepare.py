@@ -12,7 +12,7 @@ import numpy as np
 from cifarlab import backend
 from cifarlab.augment import Augment
 from cifarlab.data import Dataset, Split, channel_statistics, load_dataset, one_hot
-from cifarlab.engine import Program, layers_compute_in
+from cifarlab.engine import Memory, Program, layers_compute_in
 from cifarlab.errors import DataError, RunError
 from cifarlab.models import adapt, create_model
 from cifarlab.optim import make_loss
@@ -37,6 +37,8 @@ def make_program(recipe: Recipe, model: keras.Model, training: Split, num_classe
         precision=backend.resolve_precision(recipe.precision),
         sizes=recipe.sizes,
         crop=recipe.augmentation.crop,
+        hard=recipe.hard,
+        memory=Memory(len(training)) if recipe.hard else None,
     )
 
 

@@ -11,12 +11,13 @@ import numpy as np
 
 from cifarlab.engine.checkpoint import Progress
 from cifarlab.engine.loop import Display, Loop
-from cifarlab.engine.program import Program
+from cifarlab.engine.program import Memory, Program
 
 __all__ = [
     "BATCH",
     "Display",
     "Loop",
+    "Memory",
     "Program",
     "Progress",
     "feature_gradients",

@@ -13,11 +13,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from cifarlab.engine.program import Sums
+from cifarlab.engine.program import Program, Sums
 from cifarlab.errors import RunError
 from cifarlab.files import write_bytes
 
@@ -46,15 +47,17 @@ class Progress:
     finished: bool = False
 
 
-def save_checkpoint(path: Path, model: Any, callbacks: list[Any], progress: Progress) -> None:
-    """Replace `path` by the state of `model`, its optimizer, `callbacks` and `progress`.
+def save_checkpoint(path: Path, program: Program, callbacks: list[Any], progress: Progress) -> None:
+    """Replace `path` by the state of the model, its optimizer, `callbacks` and `progress`.
 
     Raises:
         CifarlabError: the disk is full; the old checkpoint stays.
     """
-    arrays = {f"model/{i}": np.asarray(v) for i, v in enumerate(_values(model.weights))}
-    optimizer = _values(model.optimizer.variables)
-    arrays |= {f"optimizer/{i}": np.asarray(v) for i, v in enumerate(optimizer)}
+    arrays = {
+        f"{kind}/{i}": keras.ops.convert_to_numpy(variable)
+        for kind, variables in _state(program).items()
+        for i, variable in enumerate(variables)
+    }
     remembered = []
     for i, callback in enumerate(callbacks):
         scalars, tensors = _callback_state(callback)
@@ -71,8 +74,8 @@ def save_checkpoint(path: Path, model: Any, callbacks: list[Any], progress: Prog
     write_bytes(path, save(contiguous, metadata))
 
 
-def load_checkpoint(path: Path, model: Any, callbacks: list[Any]) -> Progress:
-    """Put a checkpoint's state back into `model`, its built optimizer and `callbacks`.
+def load_checkpoint(path: Path, program: Program, callbacks: list[Any]) -> Progress:
+    """Put a checkpoint's state back into the model, its built optimizer and `callbacks`.
 
     Call it after the callbacks' ``on_train_begin``, which resets them.
 
@@ -87,7 +90,7 @@ def load_checkpoint(path: Path, model: Any, callbacks: list[Any]) -> Progress:
         raise RunError(f"the checkpoint {path} is damaged: {error}") from error
     if metadata.get("format") != FORMAT:
         raise RunError(f"the checkpoint {path} was written by another version of cifarlab")
-    for kind, variables in (("model", model.weights), ("optimizer", model.optimizer.variables)):
+    for kind, variables in _state(program).items():
         _assign(path, kind, variables, arrays)
     remembered = json.loads(metadata["callbacks"])
     if len(remembered) != len(callbacks):
@@ -99,8 +102,14 @@ def load_checkpoint(path: Path, model: Any, callbacks: list[Any]) -> Progress:
     return Progress(**position, sums=Sums(np.float32(loss), np.float32(correct)))
 
 
-def _values(variables: list[Any]) -> list[Any]:
-    return [variable.numpy() for variable in variables]
+def _state(program: Program) -> dict[str, list[Any]]:
+    """Every variable that a training changes, by kind."""
+    model = program.model
+    return {
+        "model": model.weights,
+        "optimizer": model.optimizer.variables,
+        "memory": program.remembered,
+    }
 
 
 def _assign(path: Path, kind: str, variables: list[Any], arrays: dict[str, np.ndarray]) -> None:

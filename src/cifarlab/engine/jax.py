@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import keras
 import numpy as np
 
 from cifarlab.engine.program import DRAWS_A_STEP, Epoch, Program, Sums
@@ -32,6 +33,7 @@ class JaxSteps:
             program.model.non_trainable_variables,
             program.augment.non_trainable_variables,
             program.model.optimizer.variables,
+            program.remembered,
         )
         self.variables = [list(group) for group in groups]
         # On a CPU NumPy may hold views of the very buffers that donation would overwrite.
@@ -80,7 +82,7 @@ class JaxSteps:
     def _step(self, state: State, sums: tuple, data: tuple, step: Any, *, size: int) -> tuple:
         """One batch forward, backward and applied; (state, sums)."""
         p, (images, labels, order, mirrored, keys) = self.program, data
-        weights, other, augment_state, optimizer_state = state
+        weights, other, augment_state, optimizer_state, remembered = state
         other, augment_state = self._seeded(other, augment_state, keys, step)
         index = order[step]
         pixels, augment_state = p.augment.stateless_call(
@@ -96,7 +98,10 @@ class JaxSteps:
         loss_sum, correct, bad = sums
         bad = jnp.where((bad < 0) & ~jnp.isfinite(loss), jnp.int32(step), bad)
         right = (logits.argmax(-1) == target).sum().astype(jnp.float32)
-        state = (list(weights), list(other), list(augment_state), list(optimizer_state))
+        if remembered:
+            each = keras.ops.sparse_categorical_crossentropy(target, logits, from_logits=True)
+            remembered = [remembered[0].at[index].set(each), *remembered[1:]]
+        state = (list(weights), list(other), list(augment_state), list(optimizer_state), remembered)
         return state, (loss_sum + loss, correct + right, bad)
 
     def _loss(self, weights: list, other: list, pixels: Any, labels: Any) -> tuple:

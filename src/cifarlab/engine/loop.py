@@ -81,7 +81,7 @@ class Loop:
         callbacks.on_train_begin()
         progress = Progress()
         if self.checkpoint.exists():
-            progress = load_checkpoint(self.checkpoint, model, self.callbacks)
+            progress = load_checkpoint(self.checkpoint, self.program, self.callbacks)
             self.on_epoch(progress.history)
             self.seconds["train"] += sum(row["seconds"] for row in progress.history)
         with stop_requested() as stop:
@@ -109,6 +109,8 @@ class Loop:
         """Run what is left of the epoch, in calls of about `SECONDS_A_CALL`."""
         program, epoch = self.program, progress.epoch
         began = time.perf_counter()
+        if program.memory and progress.step == 0:
+            program.memory.ranking.assign(program.memory.losses)
         self.steps.start_epoch(plan_epoch(program, self.seed, epoch, self.epochs))
         waiting, count = time.perf_counter() - began, 1
         progress.seconds += waiting
@@ -150,7 +152,7 @@ class Loop:
         progress.history.append(row)
         progress.epoch, progress.step, progress.seconds = progress.epoch + 1, 0, 0.0
         progress.sums, progress.finished = Sums(), bool(self.program.model.stop_training)
-        save_checkpoint(self.checkpoint, self.program.model, self.callbacks, progress)
+        save_checkpoint(self.checkpoint, self.program, self.callbacks, progress)
         self.on_epoch(progress.history)
         if self.display:
             self.display.epoch(row)
@@ -163,7 +165,7 @@ class Loop:
             )
 
     def _interrupt(self, progress: Progress, signum: int) -> None:
-        save_checkpoint(self.checkpoint, self.program.model, self.callbacks, progress)
+        save_checkpoint(self.checkpoint, self.program, self.callbacks, progress)
         where = f"epoch {progress.epoch + 1}, step {progress.step} of {self.program.steps}"
         raise Interrupted(f"interrupted at {where}", signum)
 

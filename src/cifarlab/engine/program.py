@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import keras
 import numpy as np
 
 # Draws that one random layer may make in one step before it meets the next step's numbers.
 DRAWS_A_STEP = 64
 # In the place of an epoch's number: the key of what is drawn once for all epochs.
 COINS = 2**63
+
+
+class Memory:
+    """What a training remembers of each image, as Keras variables float32 (N,).
+
+    Attributes:
+        losses: cross-entropy when the image was last trained on.
+        ranking: what `losses` was when the epoch began, which decides the epoch's order.
+    """
+
+    def __init__(self, count: int):
+        zeros = np.zeros(count, "float32")
+        self.losses = keras.Variable(zeros, trainable=False, name="losses")
+        self.ranking = keras.Variable(zeros, trainable=False, name="ranking")
+
+    @property
+    def variables(self) -> list[Any]:
+        """Both, to be kept in a checkpoint."""
+        return [self.losses, self.ranking]
 
 
 @dataclass(frozen=True)
@@ -27,6 +48,9 @@ class Program:
         precision: of the matrix products, ``"float32"`` or ``"bfloat16"``.
         sizes: pixels a side of training images, for equal shares of the epochs; () as they are.
         crop: pixels a side of the squares out of the images that are brought to those sizes.
+        hard: share of the images, the hardest, that an epoch visits, for equal shares of the
+            epochs; () all of them always.
+        memory: of how hard each image is; None where `hard` is ().
     """
 
     model: Any
@@ -38,11 +62,25 @@ class Program:
     precision: str
     sizes: tuple[int, ...] = ()
     crop: int = 0
+    hard: tuple[float, ...] = ()
+    memory: Memory | None = None
 
     def size(self, epoch: int, epochs: int) -> int:
         """Pixels a side of the images that `epoch` of `epochs` trains on."""
         sizes = self.sizes or (self.images.shape[1],)
         return sizes[epoch * len(sizes) // epochs]
+
+    def hardest(self, epoch: int, epochs: int) -> int:
+        """How many images `epoch` of `epochs` visits: whole batches, or all images."""
+        count = len(self.images)
+        share = self.hard[epoch * len(self.hard) // epochs] if self.hard else 1.0
+        batches = math.ceil(share * count / self.batch_size)
+        return min(count, batches * self.batch_size)
+
+    @property
+    def remembered(self) -> list[Any]:
+        """Variables that are neither the model's nor the optimizer's."""
+        return self.memory.variables if self.memory else []
 
     def whole_size(self, epoch: int, epochs: int) -> int:
         """Pixels a side of whole images at the scale that `epoch` of `epochs` trains on."""
@@ -95,12 +133,20 @@ class Epoch:
 
 
 def plan_epoch(program: Program, seed: int, epoch: int, epochs: int) -> Epoch:
-    """What `epoch` of `epochs`, counted from 0, needs."""
+    """What `epoch` of `epochs`, counted from 0, needs.
+
+    A pure function of its arguments, where the program has a memory of that too.
+    """
     count = len(program.images)
     order = epoch_order(seed, epoch, count, program.batch_size)
+    again = np.zeros(len(order), bool)
+    hardest = program.hardest(epoch, epochs)
+    if program.memory and hardest < count:
+        ranking = keras.ops.convert_to_numpy(program.memory.ranking)
+        order, again = hard_order(seed, epoch, ranking, hardest, len(order))
     return Epoch(
         order=order,
-        mirrored=epoch_mirrored(seed, epoch, count)[order],
+        mirrored=epoch_mirrored(seed, epoch, count)[order] ^ again,
         keys=epoch_keys(seed, epoch, len(program.generators)),
         size=program.size(epoch, epochs),
     )
@@ -134,6 +180,24 @@ def epoch_order(seed: int, epoch: int, count: int, batch_size: int) -> np.ndarra
     generator = np.random.Generator(np.random.Philox(key=[seed, epoch]))
     order = generator.permutation(count).astype(np.int32)
     return np.resize(order, -(-count // batch_size) * batch_size)
+
+
+def hard_order(
+    seed: int, epoch: int, ranking: np.ndarray, hardest: int, length: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The order int32 (length,) in which an epoch visits its `hardest` images again and again, and
+    in which of its rounds each visit is an odd one, bool (length,).
+
+    Example:
+        >>> order, again = hard_order(0, 0, np.array([0.5, 3.0, 0.1, 2.0]), hardest=2, length=5)
+        >>> sorted(order[:4].tolist()), again.tolist()
+        ([1, 1, 3, 3], [False, False, True, True, False])
+    """
+    generator = np.random.Generator(np.random.Philox(key=[seed, epoch]))
+    images = np.argsort(-ranking, kind="stable")[:hardest].astype(np.int32)
+    rounds = np.arange(length) // hardest
+    order = np.concatenate([generator.permutation(images) for _ in range(rounds[-1] + 1)])
+    return order[:length], rounds % 2 == 1
 
 
 def epoch_mirrored(seed: int, epoch: int, count: int) -> np.ndarray:

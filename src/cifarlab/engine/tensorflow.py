@@ -86,6 +86,10 @@ class TensorFlowSteps:
             total = tf.add_n([loss, *p.model.losses])  # regularisation is trained, not reported
         p.model.optimizer.apply(tape.gradient(total, weights), weights)
         target = tf.argmax(labels, -1) if len(labels.shape) == 2 else tf.cast(labels, tf.int64)
+        if p.memory:
+            each = tf.nn.sparse_softmax_cross_entropy_with_logits(target, logits)
+            losses = tf.tensor_scatter_nd_update(p.memory.losses, index[:, None], each)
+            p.memory.losses.assign(losses)
         right = tf.cast(tf.argmax(logits, -1) == target, tf.float32)
         return loss, tf.reduce_sum(right)
 

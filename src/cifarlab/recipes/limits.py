@@ -97,6 +97,11 @@ def _contradictions(recipe: Recipe) -> list[tuple[bool, str, object]]:
             recipe.sizes,
         ),
         (
+            any(not 0 < share <= 1 for share in recipe.hard) or recipe.hard[:1] not in ((), (1.0,)),
+            "hard must be in (0, 1], and 1 at first, when no image's loss is known",
+            recipe.hard,
+        ),
+        (
             recipe.warmup > 0 and recipe.schedule not in ("cosine", "triangle"),
             'warmup needs schedule="cosine" or "triangle"',
             recipe.schedule,

@@ -85,6 +85,7 @@ class Recipe:
     validation: float = 0.1  # fraction carved from train where the dataset has no validation split
     augmentation: Augmentation = NO_AUGMENTATION
     sizes: tuple[int, ...] = ()  # of training images, for equal shares of the epochs; () image_size
+    hard: tuple[float, ...] = ()  # share of the images, the hardest, that epochs visit; () all
     tta: Literal["none", "flip", "shift", "selective"] = (
         "none"  # views that an evaluation averages over
     )
