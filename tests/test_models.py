@@ -211,6 +211,28 @@ def test_airbench_cnn_follows_its_options() -> None:
     assert [type(layer) for layer in deep.layers].count(layers.Add) == 1
 
 
+def test_gelu_and_what_is_added_to_it_have_its_own_scale() -> None:
+    """``x sigmoid(1.702 x)``, though the factor stays in wherever a normalisation follows."""
+    model = create_model(
+        "airbench_cnn",
+        num_classes=CLASSES,
+        image_size=SIZE,
+        widths=(6,),
+        depth=3,
+        activation="gelu",
+    )
+    names = ("block1_1_norm", "block1_3_norm", "block1_add", "block1_3_gelu", "head", "logits")
+    see = keras.Model(model.inputs, [model.get_layer(name).output for name in names])
+    first, third, added, last, head, logits = (np.asarray(x) for x in see(pictures()))
+
+    def gelu(x: np.ndarray) -> np.ndarray:
+        return x / (1 + np.exp(-1.702 * x))
+
+    np.testing.assert_allclose(added, third + gelu(first), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(last / 1.702, gelu(added), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(logits, head / 1.702 / 6, rtol=1e-4)
+
+
 def test_a_model_of_any_size_has_the_weights_of_one_of_a_certain_size() -> None:
     options = {"num_classes": CLASSES, "widths": (4, 4)}
     any_size = create_model("airbench_cnn", image_size=None, **options)

@@ -62,7 +62,7 @@ fast94 = replace(
     summary="On the way to 94 % in ten minutes on two CPU cores",
     model_options={
         "widths": (64, 256, 256),
-        "activation": "silu",
+        "activation": "gelu",
         "whiten_bias": False,
         "norm_momentum": 0.9,
     },
@@ -79,7 +79,7 @@ robust = replace(
     fast94,
     name="robust",
     summary="An hour on two CPU cores: images with noise, blur and low contrast as well",
-    model_options={**fast94.model_options, "widths": (96, 256, 256)},
+    model_options={**fast94.model_options, "widths": (96, 256, 256), "activation": "silu"},
     augmentation=Augmentation(
         flip=True, alternate=True, shift=0.125, brightness=0.1, contrast=0.6, blur=0.8, noise=0.07
     ),
