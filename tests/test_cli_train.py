@@ -17,8 +17,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cifarlab import cli
+from cifarlab import backend, cli
+from cifarlab.data import load_dataset
+from cifarlab.files import write_json
 from cifarlab.run import Run
+from cifarlab.train import resume, train
 
 FIGURES = {
     *("split", "n", "accuracy", "accuracy_ci95", "loss", "ece", "per_class"),
@@ -306,6 +309,30 @@ def test_resuming_as_another_training_names_the_difference(run, words, fragment)
     before = files_below(run)
     assert_one_error(invoke("train", "--resume", run, *words.split()), 1, fragment)
     assert files_below(run) == before
+
+
+def test_resuming_takes_the_backend_that_the_run_began_on(run, monkeypatch) -> None:
+    """So the command that an interrupted training prints goes on, whatever the default is."""
+    Run(run).update_result(completed=False)
+    environment = Run(run).environment
+    write_json(run / "environment.json", {**environment, "backend": "jax"})
+    asked = []
+    monkeypatch.setattr(backend, "load", asked.append)
+    assert_one_error(invoke("train", "--resume", run), 1, "its backend is jax")
+    assert_one_error(invoke("train", "--resume", run, "--backend", "tensorflow"), 1, "backend")
+    assert asked == ["jax", "tensorflow"]
+
+
+def test_resuming_fits_photographs_as_the_run_did(tmp_path) -> None:
+    random = np.random.default_rng(0)
+    for number in range(20):
+        path = tmp_path / "wide" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (16, 24, 3), dtype=np.uint8)).save(path)
+    data = load_dataset(tmp_path / "wide", image_size=16, fit="stretch")
+    run = train(data, "debug", epochs=1, out=tmp_path / "run")
+    assert resume(run).path == run.path
+    assert invoke("train", "--resume", run.path, "--no-test", "--json").status == 0
 
 
 def test_what_resuming_cannot_do_is_refused_not_ignored(run) -> None:

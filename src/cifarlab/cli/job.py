@@ -75,7 +75,8 @@ def go_on(
                 f"{path} was started with {name} {then[name]}, not {value}; "
                 "leave it out to go on, or train anew without --resume"
             )
-    data = load_dataset(source or run.data["source"], image_size=own.image_size)
+    known = run.data
+    data = load_dataset(source or known["source"], image_size=own.image_size, fit=known["fit"])
     with training_display() as display:
         run = resume(run, data=data, display=display)
     return finish(run, data, split)

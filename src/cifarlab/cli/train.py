@@ -51,9 +51,15 @@ def train(
 ) -> None:
     """Train a classifier, measure it once on test, report."""
     split = "test" if test else "val"
+    if resume and (runs > 1 or out or fallback or tensorboard):
+        raise UsageError(
+            "--resume goes on as the run began: leave out --runs, --out, --fallback and "
+            "--tensorboard"
+        )
     from cifarlab import backend as backends
+    from cifarlab.run import Run
 
-    backends.load(backend)
+    backends.load(backend or (Run(resume).environment["backend"] if resume else None))
     from cifarlab.cli import job  # imports Keras
     from cifarlab.recipes import get_recipe, replace_fields
 
@@ -61,11 +67,6 @@ def train(
     changes |= {"epochs": str(epochs)} if epochs is not None else {}
     changes |= {"validation": str(val)} if val is not None else {}
     if resume:
-        if runs > 1 or out or fallback or tensorboard:
-            raise UsageError(
-                "--resume goes on as the run began: leave out --runs, --out, --fallback and "
-                "--tensorboard"
-            )
         results = [job.go_on(resume, recipe, changes, seed, data, split)]
     else:
         chosen = replace_fields(get_recipe(recipe or "quick"), changes)
