@@ -83,7 +83,8 @@ class Loop:
         if self.checkpoint.exists():
             progress = load_checkpoint(self.checkpoint, self.program, self.callbacks)
             self.on_epoch(progress.history)
-            self.seconds["train"] += sum(row["seconds"] for row in progress.history)
+            spent = [progress.seconds, *(row["seconds"] for row in progress.history)]
+            self.seconds["train"] += sum(spent)
         with stop_requested() as stop:
             while progress.epoch < self.epochs and not progress.finished:
                 callbacks.on_epoch_begin(progress.epoch)
