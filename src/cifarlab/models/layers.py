@@ -131,8 +131,9 @@ class SmallMapConv2D(layers.Conv2D):
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """(N, S, S, C) and (3, 3, C, filters) to (N, S, S, filters)."""
-        side = inputs.shape[1]
-        if keras.backend.backend() != "tensorflow" or side is None or side > SMALL_MAP:
+        side, plain = inputs.shape[1], (self.strides, self.dilation_rate, self.groups)
+        small = side is not None and side <= SMALL_MAP and plain == ((1, 1), (1, 1), 1)
+        if keras.backend.backend() != "tensorflow" or not small:
             return super().convolution_op(inputs, kernel)
         import tensorflow as tf
 
@@ -170,8 +171,8 @@ class FusedBatchNormalization(layers.BatchNormalization):
     Keras 3 composes the operation from moments and elementwise steps on TensorFlow, in float32.
     The fused kernel trains a small network about 1.5 times faster there and agrees with Keras to
     5e-6. Weights, names and configuration are those of the parent, so the two are
-    interchangeable; on other backends, in inference and for other than (N, H, W, C) inputs this
-    *is* the parent.
+    interchangeable; on other backends, in inference and for other inputs than (N, H, W, C) with the
+    channels as the axis this *is* the parent.
 
     Args:
         momentum: of the moving statistics. Defaults to 0.9 (Keras's 0.99 lags in trainings of few
@@ -187,7 +188,8 @@ class FusedBatchNormalization(layers.BatchNormalization):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalise (N, H, W, C) by the batch's statistics in training, else by the moving ones."""
-        fused = keras.backend.backend() == "tensorflow" and len(inputs.shape) == 4 and mask is None
+        maps = len(inputs.shape) == 4 and self.axis in (-1, 3) and mask is None
+        fused = keras.backend.backend() == "tensorflow" and maps
         if not (fused and training and self.trainable):
             return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf
