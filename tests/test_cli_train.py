@@ -384,6 +384,7 @@ def test_evaluate_on_validation_for_people(run) -> None:
     first = answer.out.splitlines()[0]
     assert first.startswith(f"val: accuracy {row['val_accuracy']:.2%} (95 % interval ")
     assert first.endswith(", 26 images")
+    assert answer.out.splitlines()[1].endswith("these are the images that it was fitted to")
     names = [line.split()[0] for line in answer.out.splitlines() if line.split()]
     assert {"north_east", "north_west", "south_east", "south_west"} <= set(names)
     assert answer.out.endswith(f"cifarlab report {run}\n")

@@ -148,9 +148,10 @@ def calibration(found: Evaluation) -> str:
     if found.temperature == 1:
         return "not calibrated: the run has no validation images that say how sure it may be"
     before = found.figures["ece_uncalibrated"]
+    same = "; these are the images that it was fitted to" if found.split == "val" else ""
     return (
         f"calibrated on validation with temperature {found.temperature:.3f}: "
-        f"calibration error {before:.4f} before, {found.ece:.4f} after"
+        f"calibration error {before:.4f} before, {found.ece:.4f} after{same}"
     )
 
 
