@@ -83,3 +83,5 @@ class ModelInfo:
             raise ValueError(f"known_score {self.known_score!r} is not energy or max_softmax")
         if not isinstance(self.known_threshold, float | int | None):
             raise ValueError(f"known_threshold {self.known_threshold!r} is no number")
+        if not isinstance(self.source, Mapping):
+            raise ValueError(f"source {self.source!r} is no object")
