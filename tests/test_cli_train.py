@@ -224,6 +224,9 @@ BAD = [
     ("train DATA --recipe debug --set epochs=three", 2, ["epochs", "'three'"]),
     ("train DATA --recipe debug --set epochs", 2, ["KEY=VALUE", "'epochs'"]),
     ("train DATA --recipe debug --set =3", 2, ["KEY=VALUE"]),
+    ("train DATA --recipe debug --set epochs=3 --set epochs=4", 2, ["epochs is set twice"]),
+    ("train DATA --recipe debug --epochs 3 --set epochs=4", 2, ["epochs is set twice", "4"]),
+    ("train DATA --recipe debug --val 0.1 --set validation=0", 2, ["validation is set twice"]),
     ("train DATA --recipe debug --set model=tutorial_cn", 2, ["'tutorial_cnn'"]),
     ("train DATA --recipe debug --set model_options.droput=0.1", 2, ["'dropout'"]),
     ("train DATA --recipe debug --set model_options.dropout=2", 2, ["plain_cnn", "rate"]),
@@ -279,6 +282,18 @@ def test_tensorboard_that_is_missing_is_said_before_training(
     answer = invoke("train", tiny_folder, "--recipe", "debug", "--tensorboard")
     assert_one_error(answer, 1, 'pip install "cifarlab[track]"')
     assert files_below(place) == {}
+
+
+@pytest.mark.parametrize(("low", "warned"), [(0.24, True), (0.25, True), (0.26, False)])
+def test_a_run_that_guesses_is_warned_of(capsys, low: float, warned: bool) -> None:
+    from cifarlab.cli import train as command
+
+    supports = {"cat": {"support": 30}, "dog": {"support": 20}, "newt": {"support": 70}}
+    result = {"run": "runs/a-1", "split": "test", "n": 280, "accuracy": 0.3, "loss": 2.0}
+    command._show([result | {"accuracy_ci95": [low, 0.36], "per_class": supports}])
+    printed = capsys.readouterr().out
+    assert ("always answering 'newt' has 25.00% right" in printed) is warned
+    assert printed.splitlines()[-1].strip() == "cifarlab report runs/a-1"
 
 
 # --- resume ---
@@ -445,3 +460,7 @@ def test_the_moving_line_tells_pace_and_time_left(monkeypatch, capsys) -> None:
     assert printed[0] == "debug on digits"
     assert len(printed[1]) == len(printed[2])  # the columns stand under their heads
     assert printed[2].split() == ["1", "2.0", "1.00e-03", "1.5000", "0.2500", "-", "-"]
+    diverged = {"loss": 1e9, "val_loss": 17379425.0, "val_accuracy": 0.1}
+    shown.epoch({"epoch": 2, "seconds": 2.0, "learning_rate": 1e-3, "accuracy": 0.25, **diverged})
+    numbers = capsys.readouterr().out.split()
+    assert numbers[3:] == ["1000000000.0000", "0.2500", "17379425.0000", "0.1000"]
