@@ -350,6 +350,13 @@ def test_resuming_fits_photographs_as_the_run_did(tmp_path) -> None:
     assert invoke("train", "--resume", run.path, "--no-test", "--json").status == 0
 
 
+def test_other_words_of_the_same_recipe_do_not_stop_resuming(run) -> None:
+    recipe = {**Run(run).recipe, "summary": "said better"}
+    write_json(run.parent / "better.json", recipe)
+    answer = invoke("train", "--resume", run, "--recipe", run.parent / "better.json", "--json")
+    assert answer.status == 0, answer.err
+
+
 def test_what_resuming_cannot_do_is_refused_not_ignored(run) -> None:
     before = files_below(run)
     answer = invoke("train", "--resume", run, "--tensorboard")
