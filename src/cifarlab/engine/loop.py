@@ -111,7 +111,7 @@ class Loop:
         program, epoch = self.program, progress.epoch
         began = time.perf_counter()
         if program.memory and progress.step == 0:
-            program.memory.ranking.assign(program.memory.losses)
+            program.memory.begin_epoch()
         self.steps.start_epoch(plan_epoch(program, self.seed, epoch, self.epochs))
         waiting, count = time.perf_counter() - began, 1
         progress.seconds += waiting
