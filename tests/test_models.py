@@ -244,6 +244,14 @@ def test_whitened_patches_are_uncorrelated_and_of_unit_variance() -> None:
     )
 
 
+def test_whitening_leaves_no_channel_of_grey_images_empty() -> None:
+    grey = np.random.default_rng(0).normal(size=(50, 8, 8, 1)).repeat(3, axis=-1).astype("float32")
+    layer = PatchWhitening()
+    layer(grey)
+    layer.adapt(grey)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(layer(grey)).std((0, 1, 2)), 1, rtol=0.02)
+
+
 def test_whitening_comes_back_from_its_configuration() -> None:
     layer = PatchWhitening(size=3, channels=1, name="white")
     back = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))

@@ -66,13 +66,19 @@ class Dirac(keras.initializers.VarianceScaling):
         return {"seed": self.seed}
 
 
+# A direction of patches with less than this share of the largest one's variance is no more than
+# rounding. The least of CIFAR-10's has 6e-5.
+VARIES = 1e-6
+
+
 @keras.saving.register_keras_serializable("cifarlab")
 class PatchWhitening(layers.Conv2D):
     """A first convolution whose fixed filters decorrelate the colours of small patches.
 
     Its kernel, (size, size, C, 2 size^2 C), holds the eigenvectors of the patches' covariance,
     each divided by the root of its eigenvalue, and their negatives, so that an activation after it
-    loses nothing. `adapt` computes them; the bias is trained.
+    loses nothing. Of a direction in which no patch varies it holds another's in its place. `adapt`
+    computes them; the bias is trained.
 
     Args:
         size: pixels a side of a patch.
@@ -100,6 +106,10 @@ class PatchWhitening(layers.Conv2D):
         covariance = patches.T @ patches / len(patches)
         values, vectors = np.linalg.eigh(covariance)
         filters = vectors / np.sqrt(values + self.epsilon)  # a column each
+        # Between the colours of grey images nothing varies. A channel that is always 0 would get
+        # gradients 300-fold by the normalisation behind it, so another direction is repeated.
+        varies = values > VARIES * values[-1]
+        filters[:, ~varies] = filters[:, np.resize(np.flatnonzero(varies)[::-1], np.sum(~varies))]
         kernel = np.concatenate([filters, -filters], axis=1)
         self.kernel.assign(kernel.reshape(*window, self.channels, -1))
 
