@@ -69,7 +69,9 @@ def test_an_unknown_backend_names_the_nearest(monkeypatch, name: str, nearest: s
 
 def test_a_backend_that_is_not_installed(monkeypatch) -> None:
     monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(BackendError, match=r"jax is not installed; .*pip install"):
+    with pytest.raises(
+        BackendError, match=r'jax is not installed; .*pip install "cifarlab\[jax\]"'
+    ):
         backend.configure("jax")
     assert os.environ["KERAS_BACKEND"] == ""
 

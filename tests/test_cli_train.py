@@ -17,8 +17,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cifarlab import cli
+from cifarlab import backend, cli
+from cifarlab.data import load_dataset
+from cifarlab.files import write_json
 from cifarlab.run import Run
+from cifarlab.train import resume, train
 
 FIGURES = {
     *("split", "n", "accuracy", "accuracy_ci95", "loss", "ece", "per_class"),
@@ -221,6 +224,9 @@ BAD = [
     ("train DATA --recipe debug --set epochs=three", 2, ["epochs", "'three'"]),
     ("train DATA --recipe debug --set epochs", 2, ["KEY=VALUE", "'epochs'"]),
     ("train DATA --recipe debug --set =3", 2, ["KEY=VALUE"]),
+    ("train DATA --recipe debug --set epochs=3 --set epochs=4", 2, ["epochs is set twice"]),
+    ("train DATA --recipe debug --epochs 3 --set epochs=4", 2, ["epochs is set twice", "4"]),
+    ("train DATA --recipe debug --val 0.1 --set validation=0", 2, ["validation is set twice"]),
     ("train DATA --recipe debug --set model=tutorial_cn", 2, ["'tutorial_cnn'"]),
     ("train DATA --recipe debug --set model_options.droput=0.1", 2, ["'dropout'"]),
     ("train DATA --recipe debug --set model_options.dropout=2", 2, ["plain_cnn", "rate"]),
@@ -278,6 +284,18 @@ def test_tensorboard_that_is_missing_is_said_before_training(
     assert files_below(place) == {}
 
 
+@pytest.mark.parametrize(("low", "warned"), [(0.24, True), (0.25, True), (0.26, False)])
+def test_a_run_that_guesses_is_warned_of(capsys, low: float, warned: bool) -> None:
+    from cifarlab.cli import train as command
+
+    supports = {"cat": {"support": 30}, "dog": {"support": 20}, "newt": {"support": 70}}
+    result = {"run": "runs/a-1", "split": "test", "n": 280, "accuracy": 0.3, "loss": 2.0}
+    command._show([result | {"accuracy_ci95": [low, 0.36], "per_class": supports}])
+    printed = capsys.readouterr().out
+    assert ("always answering 'newt' has 25.00% right" in printed) is warned
+    assert printed.splitlines()[-1].strip() == "cifarlab report runs/a-1"
+
+
 # --- resume ---
 
 
@@ -306,6 +324,37 @@ def test_resuming_as_another_training_names_the_difference(run, words, fragment)
     before = files_below(run)
     assert_one_error(invoke("train", "--resume", run, *words.split()), 1, fragment)
     assert files_below(run) == before
+
+
+def test_resuming_takes_the_backend_that_the_run_began_on(run, monkeypatch) -> None:
+    """So the command that an interrupted training prints goes on, whatever the default is."""
+    Run(run).update_result(completed=False)
+    environment = Run(run).environment
+    write_json(run / "environment.json", {**environment, "backend": "jax"})
+    asked = []
+    monkeypatch.setattr(backend, "load", asked.append)
+    assert_one_error(invoke("train", "--resume", run), 1, "its backend is jax")
+    assert_one_error(invoke("train", "--resume", run, "--backend", "tensorflow"), 1, "backend")
+    assert asked == ["jax", "tensorflow"]
+
+
+def test_resuming_fits_photographs_as_the_run_did(tmp_path) -> None:
+    random = np.random.default_rng(0)
+    for number in range(20):
+        path = tmp_path / "wide" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (16, 24, 3), dtype=np.uint8)).save(path)
+    data = load_dataset(tmp_path / "wide", image_size=16, fit="stretch")
+    run = train(data, "debug", epochs=1, out=tmp_path / "run")
+    assert resume(run).path == run.path
+    assert invoke("train", "--resume", run.path, "--no-test", "--json").status == 0
+
+
+def test_other_words_of_the_same_recipe_do_not_stop_resuming(run) -> None:
+    recipe = {**Run(run).recipe, "summary": "said better"}
+    write_json(run.parent / "better.json", recipe)
+    answer = invoke("train", "--resume", run, "--recipe", run.parent / "better.json", "--json")
+    assert answer.status == 0, answer.err
 
 
 def test_what_resuming_cannot_do_is_refused_not_ignored(run) -> None:
@@ -357,6 +406,7 @@ def test_evaluate_on_validation_for_people(run) -> None:
     first = answer.out.splitlines()[0]
     assert first.startswith(f"val: accuracy {row['val_accuracy']:.2%} (95 % interval ")
     assert first.endswith(", 26 images")
+    assert answer.out.splitlines()[1].endswith("these are the images that it was fitted to")
     names = [line.split()[0] for line in answer.out.splitlines() if line.split()]
     assert {"north_east", "north_west", "south_east", "south_west"} <= set(names)
     assert answer.out.endswith(f"cifarlab report {run}\n")
@@ -417,3 +467,7 @@ def test_the_moving_line_tells_pace_and_time_left(monkeypatch, capsys) -> None:
     assert printed[0] == "debug on digits"
     assert len(printed[1]) == len(printed[2])  # the columns stand under their heads
     assert printed[2].split() == ["1", "2.0", "1.00e-03", "1.5000", "0.2500", "-", "-"]
+    diverged = {"loss": 1e9, "val_loss": 17379425.0, "val_accuracy": 0.1}
+    shown.epoch({"epoch": 2, "seconds": 2.0, "learning_rate": 1e-3, "accuracy": 0.25, **diverged})
+    numbers = capsys.readouterr().out.split()
+    assert numbers[3:] == ["1000000000.0000", "0.2500", "17379425.0000", "0.1000"]

@@ -277,6 +277,7 @@ def test_names_win_over_indices(tmp_path) -> None:
         ("a.npz", {"answers": np.zeros(3, int)}, ["neither logits nor predictions"]),
         ("a.npz", {"predictions": LABELS, "labels": LABELS[:5]}, ["60 answers but 5 labels"]),
         ("a.npz", {"logits": 2 * np.eye(3), "temperature": np.array(-1.0)}, ["above 0"]),
+        ("a.npz", {"logits": 2 * np.eye(3), "temperature": np.array("warm")}, ["above 0"]),
     ],
 )
 def test_bad_files_are_refused_in_one_line(tmp_path, name, content, fragments) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from cifarlab.augment import Augment
-from cifarlab.engine import Loop, Memory, Program, forward, predict_logits
+from cifarlab.engine import Loop, Memory, Program, Progress, forward, predict_logits
+from cifarlab.engine.checkpoint import save_checkpoint
 from cifarlab.engine.loop import make_steps
 from cifarlab.engine.program import Epoch, Sums, epoch_keys, epoch_mirrored, epoch_order, plan_epoch
 from cifarlab.errors import TrainingError
@@ -236,6 +237,16 @@ def test_training_learns_and_reports_history(tmp_path: Path) -> None:
     assert progress.history[-1]["accuracy"] > 0.9
     assert set(progress.history[0]) == {"epoch", "seconds", "learning_rate", "loss", "accuracy"}
     assert loop.seconds["compile"] > 0
+
+
+def test_seconds_before_a_stop_count_those_of_the_epoch_begun_too(tmp_path: Path) -> None:
+    program = make_program()
+    program.model.optimizer.build(program.model.trainable_variables)
+    progress = Progress(epoch=1, step=2, seconds=1000.0, history=[{"epoch": 1, "seconds": 5000.0}])
+    loop = make_loop(tmp_path, program)
+    save_checkpoint(loop.checkpoint, program, [], progress)
+    assert [row["epoch"] for row in loop.run().history] == [1, 2]
+    assert 6000 < loop.seconds["train"] < 6300
 
 
 def test_a_loss_that_is_not_finite_stops_and_names_the_step(tmp_path: Path) -> None:

@@ -57,6 +57,10 @@ def test_a_folder_that_is_a_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CifarlabError, match="cannot write"):
         files.write_text(tmp_path / "file" / "a.txt", "x")
+    with pytest.raises(CifarlabError, match="cannot write"):
+        files.write_text(tmp_path, "x")
+    assert os.listdir(tmp_path) == ["file"]
+    assert not list(tmp_path.parent.glob(".*.tmp"))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
@@ -67,6 +71,12 @@ def test_others_may_read_what_the_umask_allows(tmp_path: Path) -> None:
     finally:
         os.umask(old)
     assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o644
+
+
+def test_a_name_as_long_as_a_name_may_be(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 251 + ".txt")
+    files.write_text(path, "as long as most systems allow")
+    assert os.listdir(tmp_path) == [path.name]
 
 
 def test_json_is_text_that_reads_back_and_refuses_nan(tmp_path: Path) -> None:

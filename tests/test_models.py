@@ -266,6 +266,14 @@ def test_whitened_patches_are_uncorrelated_and_of_unit_variance() -> None:
     )
 
 
+def test_whitening_leaves_no_channel_of_grey_images_empty() -> None:
+    grey = np.random.default_rng(0).normal(size=(50, 8, 8, 1)).repeat(3, axis=-1).astype("float32")
+    layer = PatchWhitening()
+    layer(grey)
+    layer.adapt(grey)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(layer(grey)).std((0, 1, 2)), 1, rtol=0.02)
+
+
 def test_whitening_comes_back_from_its_configuration() -> None:
     layer = PatchWhitening(size=3, channels=1, name="white")
     back = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
@@ -387,6 +395,16 @@ def test_small_map_convolution_is_keras_own_in_output_and_gradients(shape: tuple
         np.testing.assert_allclose(a, b, atol=2e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("options", [{"strides": 2}, {"dilation_rate": 2}, {"groups": 2}], ids=str)
+def test_small_map_convolution_ignores_nothing_that_it_is_given(options: dict) -> None:
+    images = np.random.default_rng(0).normal(size=(3, 6, 6, 4)).astype("float32")
+    ours, keras_own = SmallMapConv2D(8, **options), layers.Conv2D(8, 3, padding="same", **options)
+    for layer in (ours, keras_own):
+        layer.build(images.shape)
+        layer.set_weights(ours.get_weights())
+    np.testing.assert_allclose(ours(images), keras_own(images), atol=1e-6)
+
+
 def test_small_map_convolution_comes_back_from_its_configuration() -> None:
     layer = SmallMapConv2D(5, use_bias=False, kernel_initializer=Dirac(), name="conv")
     back = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
@@ -433,6 +451,12 @@ def test_fused_batch_norm_is_kerass_in_training() -> None:
     # Bessel's variance would be 1 % larger, and with two steps move these by 2e-3 of theirs.
     for a, b in zip(our_moments, their_moments, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_fused_batch_norm_of_another_axis_is_kerass() -> None:
+    x = np.random.default_rng(0).normal(size=(4, 5, 5, 5)).astype("float32")
+    ours, theirs = FusedBatchNormalization(axis=1), layers.BatchNormalization(axis=1, epsilon=1e-5)
+    np.testing.assert_allclose(ours(x, training=True), theirs(x, training=True), atol=1e-6)
 
 
 def test_fused_batch_norm_moves_its_statistics_by_hand() -> None:

@@ -14,10 +14,11 @@ MODELS = ("tutorial_cnn", "plain_cnn", "airbench_cnn", "resnet20")
 # deterministic: no augmentation, no dropout, plain gradient descent.
 PROGRAM = """
 import sys
+from unittest import mock
 import keras
 import numpy as np
 from cifarlab.augment import Augment
-from cifarlab.engine import Program, forward, layers_compute_in
+from cifarlab.engine import Memory, Program, forward, layers_compute_in
 from cifarlab.engine.loop import make_steps
 from cifarlab.engine.program import Epoch, Sums, epoch_keys
 from cifarlab.explain import class_activation_map
@@ -63,11 +64,16 @@ for whole in (False, True) if keras.backend.backend() == "jax" else ():
     model.compile(keras.optimizers.Adam(0.001), loss)
     model.optimizer.build(model.trainable_variables)
     augment = Augment(Augmentation(flip=True, shift=0.1))
-    steps = make_steps(Program(model, augment, loss, images, labels, 4, "float32"))
-    steps.whole_epochs = whole  # as on an accelerator
+    memory = Memory(16)
+    memory.begin_epoch()
+    with mock.patch("jax.default_backend", lambda: "gpu" if whole else "cpu"):  # donates, too
+        steps = make_steps(
+            Program(model, augment, loss, images, labels, 4, "float32", memory=memory)
+        )
     steps.start_epoch(Epoch(order, mirrored, epoch_keys(0, 0, 3), 32))
     sums = steps.run(0, 4, Sums())
-    out[f"whole_{whole}"] = np.concatenate([v.numpy().ravel() for v in model.weights])
+    variables = [*model.weights, *memory.variables]
+    out[f"whole_{whole}"] = np.concatenate([v.numpy().ravel() for v in variables])
     out[f"whole_{whole}_sums"] = np.array([sums.loss, sums.correct, sums.bad_step])
 if keras.backend.backend() == "jax":
     with layers_compute_in("bfloat16"):  # as on an accelerator

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +74,14 @@ def test_a_recipe_cannot_be_changed() -> None:
     options["dropout"] = 0.9
     assert recipe.model_options["dropout"] == 0.5
     assert len({recipe, BASE, dataclasses.replace(BASE)}) == 2
+
+
+def test_a_recipe_can_be_copied_and_sent_to_another_process() -> None:
+    recipe = dataclasses.replace(BASE, model_options={"blocks": ((1, 2), (3,)), "x": [4]})
+    for twin in (copy.deepcopy(recipe), pickle.loads(pickle.dumps(recipe))):
+        assert twin == recipe
+        with pytest.raises(TypeError):
+            twin.model_options["x"] = 0  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
@@ -171,6 +181,8 @@ def test_one_field_switches_a_group_on_and_none_off() -> None:
         ("plateau", "5", "is a group: set one of plateau.factor.* or plateau=none"),
         ("plateau", "true", "plateau must be an object"),
         ("epochs.more", "1", "epochs has no parts"),
+        ("sizes.first", "1", "sizes has no parts"),
+        ("tta.views", "1", "tta has no parts"),
         ("model_options", "3", "model_options must be an object"),
         ("model_options.l2", "1e999", "model_options"),
     ],
@@ -187,6 +199,9 @@ def test_a_wrong_setting_is_one_line_that_names_it(key: str, text: str, message:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
+        ({"name": ""}, "name begins the run folder's name"),
+        ({"name": "../elsewhere"}, "name begins the run folder's name"),
+        ({"name": r"C:\elsewhere"}, "name begins the run folder's name"),
         ({"epochs": 0}, "epochs must be above 0"),
         ({"batch_size": -1}, "batch_size must be above 0"),
         ({"image_size": 0}, "image_size must be above 0"),
@@ -207,6 +222,8 @@ def test_a_wrong_setting_is_one_line_that_names_it(key: str, text: str, message:
         ({"plateau": Plateau(), "schedule": "cosine"}, 'plateau needs schedule="constant"'),
         ({"ema": 0.1, "early_stopping": EarlyStopping()}, "ema and early_stopping exclude"),
         ({"ema": 1.0}, r"ema must be in \[0, 1\)"),
+        ({"final_rate": 0.0, "schedule": "exponential"}, "final_rate must be above 0"),
+        ({"final_rate": 0.0, "schedule": "steps"}, "final_rate must be above 0"),
         ({"plateau": Plateau(), "validation": 0.0}, "validation must be above 0"),
         ({"early_stopping": EarlyStopping(), "validation": 0.0}, "validation must be above 0"),
     ],

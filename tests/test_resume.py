@@ -21,9 +21,9 @@ WORDS = ("--recipe", "debug", "--epochs", "5")
 WORDS += ("--set", "batch_size=16", "--set", "plateau.patience=0", "--set", "hard=[1,0.5,0.5]")
 
 
-def start(backend: str, *words: str | Path) -> subprocess.Popen:
+def start(*words: str | Path) -> subprocess.Popen:
     """``cifarlab train …`` as a process of its own."""
-    command = [sys.executable, "-m", "cifarlab", "train", *map(str, words), "--backend", backend]
+    command = [sys.executable, "-m", "cifarlab", "train", *map(str, words)]
     return subprocess.Popen(
         command, env={**os.environ}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -65,7 +65,7 @@ def uninterrupted(
 ) -> tuple[str, Path, Path]:
     """A backend, a folder of data, and a finished run on them."""
     run = tmp_path_factory.mktemp(request.param) / "whole"
-    code, err = finish(start(request.param, tiny_folder, *WORDS, "--out", run))
+    code, err = finish(start(tiny_folder, *WORDS, "--backend", request.param, "--out", run))
     assert code == 0, err
     assert state(run)[2][0]["best"] is not None  # the plateau's memory is part of the comparison
     return request.param, tiny_folder, run
@@ -80,7 +80,7 @@ def test_a_stopped_run_resumes_to_the_same_bits(
     if (backend, signum) == ("jax", signal.SIGTERM):
         pytest.skip("the signal is caught in the loop, which both backends share")
     run = tmp_path / "stopped"
-    process = start(backend, data, *WORDS, "--out", run)
+    process = start(data, *WORDS, "--backend", backend, "--out", run)
     wait_for_epochs(run, 2, process)
     process.send_signal(signum)
     code, err = finish(process)
@@ -91,7 +91,7 @@ def test_a_stopped_run_resumes_to_the_same_bits(
         assert code == 128 + signum
         assert err.count("\n") == 1
         assert f"cifarlab train --resume {run}" in err
-    code, err = finish(start(backend, "--resume", run))
+    code, err = finish(start("--resume", run))  # the command that was printed, as it is
     assert code == 0, err
     assert state(run) == state(whole)
     logits = [Run(path).predictions("test")["logits"] for path in (run, whole)]

@@ -116,6 +116,8 @@ def test_another_number_of_classes_is_refused(tmp_path) -> None:
         (None, "has no cifarlab metadata.*export a run"),
         ("{", "metadata are not usable"),
         (json.dumps({**json.loads(INFO.to_json()), "fit": "squash"}), "fit 'squash' is none of"),
+        (INFO.to_json().replace('"known_threshold": 1.5', '"known_threshold": "1.5"'), "no number"),
+        (json.dumps({**json.loads(INFO.to_json()), "source": "my desk"}), "is no object"),
     ],
 )
 def test_metadata_must_be_there_and_sound(tmp_path, info: str | None, reason: str) -> None:

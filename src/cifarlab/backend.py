@@ -59,7 +59,8 @@ def configure(name: str | None = None) -> str:
             f"start a new process with KERAS_BACKEND={name}"
         )
     if importlib.util.find_spec(BACKENDS[name]) is None:
-        raise BackendError(f'{name} is not installed; install it with: pip install "{name}"')
+        package = {"jax": "cifarlab[jax]"}.get(name, name)
+        raise BackendError(f'{name} is not installed; install it with: pip install "{package}"')
     os.environ["KERAS_BACKEND"] = name
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notices
     return name

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cifarlab.data import Dataset, Split, channel_statistics
+from cifarlab.data import Dataset, Split, channel_statistics, load_dataset
 from cifarlab.data.repeats import repeated
 from cifarlab.files import write_json
 
@@ -59,23 +59,25 @@ class Exploration:
         return asdict(self)
 
 
-def explore(dataset: Dataset, out: Path | None = None) -> Exploration:
+def explore(dataset: Dataset | str | Path, out: Path | None = None) -> Exploration:
     """Look at a dataset.
 
     Args:
-        dataset: any dataset.
+        dataset: a `Dataset` or what `load_dataset` takes.
         out: folder for ``explore.json`` and the figures (``classes.png``, ``samples.png``,
             ``brightness.png``); none are made without it.
 
     Raises:
+        DataError: the dataset cannot be read.
         CifarlabError: ``out`` cannot be written.
 
     Example:
-        >>> from cifarlab.data import load_dataset
-        >>> found = explore(load_dataset("digits", image_size=8))
+        >>> found = explore("digits")
         >>> found.counts["train"]["7"], found.duplicates["across"]
         (143, {'train/test': 0})
     """
+    if not isinstance(dataset, Dataset):
+        dataset = load_dataset(dataset)
     splits = {"train": dataset.train}
     if dataset.validation is not None:
         splits["validation"] = dataset.validation

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,25 +30,23 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         >>> (tmp_path / "a.txt").read_text()
         'whole or not at all'
     """
-    path = Path(path)
-    temporary = None
+    path, made = Path(path), False
+    # Short enough for any system, however long the name itself is.
+    temporary = path.parent / f".{path.name[:50]}.{os.urandom(6).hex()}.tmp"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False
-        ) as file:
-            temporary = Path(file.name)
+        with open(temporary, "xb") as file:
+            made = True
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # a temporary file is private; its successor is not
         os.replace(temporary, path)
-        temporary = None
+        made = False
         sync_folder(path.parent)
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
-        if temporary is not None:
+        if made:
             temporary.unlink(missing_ok=True)
 
 
@@ -87,9 +84,3 @@ def cannot_write(path: Path, error: OSError) -> CifarlabError:
             f"cannot write {path}: the disk is full; free some space and run the command again"
         )
     return CifarlabError(f"cannot write {path}: {error.strerror or error}")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -248,7 +248,7 @@ def _run_predictor(run: Run) -> Predictor:
     try:
         data = run.data
         class_names, size = tuple(data["class_names"]), int(data["image_size"])
-        rule, threshold = photograph_rule(data), run.result.get("known_threshold") or None
+        rule, threshold = photograph_rule(data), run.result.get("known_threshold")
         threshold = None if threshold is None else float(threshold)
         score = run.result.get("known_score", "max_softmax")
         temperature = run.calibration("none")["temperature"]

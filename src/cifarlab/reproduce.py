@@ -204,12 +204,11 @@ def _answers(run: Run, again: Run, data: Dataset, split: str, decided: bool) -> 
 
 
 def _tta(run: Run, split: str) -> str:
-    """The views of the run's kept answers, which only test's result names."""
-    kept = run.result.get("tta") if split == "test" else None
-    return str(kept or run.recipe.get("tta", "none"))
+    """The views that the run's kept answers are means over."""
+    kept = run.predictions(split)
+    return str(kept["tta"] if "tta" in kept else run.recipe.get("tta", "none"))
 
 
 def _measured(run: Run, split: str, tta: str) -> bool:
     """Whether a run that was made again before has these answers already."""
-    there = (run.path / f"predictions-{split}.npz").exists()
-    return there and (split != "test" or run.result.get("tta") == tta)
+    return (run.path / f"predictions-{split}.npz").exists() and _tta(run, split) == tta

@@ -120,7 +120,8 @@ def resume(
     run = run if isinstance(run, Run) else Run(run)
     recipe = own_recipe(run)
     if not isinstance(data, Dataset):
-        data = load_dataset(data or run.data["source"], image_size=recipe.image_size)
+        known = run.data
+        data = load_dataset(data or known["source"], image_size=recipe.image_size, fit=known["fit"])
     then, now = run.environment, backend.environment(recipe.precision)
     _require_same(run, "fingerprint", run.data["fingerprint"], data.fingerprint)
     for key in DECIDING:

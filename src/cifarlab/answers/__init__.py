@@ -134,8 +134,9 @@ def evaluate_predictions(
         split: ``"test"``; ``"val"`` of data that has an official one; ``"train"``, all of it.
 
     Returns:
-        ``file``, ``dataset``, ``split``, and the figures of `metrics.summarize`: all of them for
-        logits, those of right and wrong alone for classes.
+        ``file``, ``dataset``, ``split``, ``tta`` (None where the file does not say), ``test_looks``
+        (0: a file keeps no count), and the figures of `metrics.summarize`: all of them for logits,
+        those of right and wrong alone for classes.
 
     Raises:
         DataError: the file or the data cannot be read, or they do not fit each other.
@@ -167,7 +168,8 @@ def evaluate_predictions(
     if answers.labels is not None and not np.array_equal(answers.labels, labels):
         raise DataError(f"the labels in {path} are not those of the {split} split; is it another?")
     figures = answers.figures(labels, dataset.class_names)
-    return {"file": str(path), "dataset": dataset.name, "split": split, **figures}
+    of_file = {"file": str(path), "dataset": dataset.name, "split": split}
+    return {**of_file, **figures, "tta": answers.tta, "test_looks": 0}
 
 
 def _labels(dataset: Dataset, split: str) -> NDArray[np.int64]:

@@ -144,7 +144,7 @@ def _range(names: Sequence[str] | None) -> str:
 def _temperature(path: Path, value: NDArray | None) -> float | None:
     if value is None:
         return None
-    if value.shape != () or not 0 < float(value) < np.inf:
+    if value.shape != () or value.dtype.kind not in "fiu" or not 0 < float(value) < np.inf:
         raise DataError(f"{path}: temperature is one number above 0, not {value}")
     return float(value)
 

@@ -206,7 +206,6 @@ def _usual(images: Images, labels: NDArray[np.int64]) -> float:
     chosen = pairs[np.argsort(random_keys(len(pairs), seed=2))[:BACKGROUND]]
     found = np.arctanh(np.minimum(alignment.alignment(*images[chosen.T])[0], 0.9999))
     middle = np.median(found)
-    spread = 1.4826 * np.median(
-        np.abs(found - middle)
-    )  # a normal deviation; copies do not widen it
+    # The deviation of a normal distribution; the few copies do not widen it.
+    spread = 1.4826 * np.median(np.abs(found - middle))
     return float(np.tanh(middle + UNUSUAL * spread))

@@ -29,10 +29,9 @@ def explore(
     json: Json = False,
 ) -> None:
     """Look at a dataset: counts, colours, duplicates, odd sizes."""
-    from cifarlab.data import load_dataset
     from cifarlab.explore import explore
 
-    found = explore(load_dataset(source), out)
+    found = explore(source, out)
     _show(found)
     if out:
         say("\nDrawn:", *(f"  {path}" for path in found.figures))

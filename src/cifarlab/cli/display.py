@@ -56,10 +56,10 @@ class TrainingDisplay:
         """Print a finished epoch."""
         console.say(
             f"{row['epoch']:5d}{row['seconds']:10.1f}  {row['learning_rate']:.2e}"
-            f"{row['loss']:10.4f}{row['accuracy']:10.4f}"
+            f" {row['loss']:9.4f} {row['accuracy']:9.4f}"
             + "".join(
-                f"{row[key]:{width}.4f}" if row.get(key) is not None else f"{'-':>{width}}"
-                for key, width in (("val_loss", 10), ("val_accuracy", 14))
+                f" {row[key]:{width}.4f}" if row.get(key) is not None else f" {'-':>{width}}"
+                for key, width in (("val_loss", 9), ("val_accuracy", 13))
             )
         )
 

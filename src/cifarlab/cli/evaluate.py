@@ -31,7 +31,7 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="In place of RUN: published predictions or logits, in the order of the split "
+            help="In place of MODEL: published predictions or logits, in the order of the split "
             "(.npz, .npy, .csv, .txt).",
         ),
     ] = None,
@@ -103,7 +103,7 @@ def _published(
 ) -> None:
     """The figures of a file of predictions; no run, no model, no view."""
     if run is not None or tta is not None:
-        raise UsageError("--predictions stands alone: without RUN and --tta, which make their own")
+        raise UsageError("--predictions stands alone: MODEL and --tta make answers of their own")
     from cifarlab.answers import evaluate_predictions
 
     found = evaluate_predictions(file, data or "cifar10", split)
@@ -148,9 +148,10 @@ def calibration(found: Evaluation) -> str:
     if found.temperature == 1:
         return "not calibrated: the run has no validation images that say how sure it may be"
     before = found.figures["ece_uncalibrated"]
+    same = "; these are the images that it was fitted to" if found.split == "val" else ""
     return (
         f"calibrated on validation with temperature {found.temperature:.3f}: "
-        f"calibration error {before:.4f} before, {found.ece:.4f} after"
+        f"calibration error {before:.4f} before, {found.ece:.4f} after{same}"
     )
 
 

@@ -51,21 +51,20 @@ def train(
 ) -> None:
     """Train a classifier, measure it once on test, report."""
     split = "test" if test else "val"
+    if resume and (runs > 1 or out or fallback or tensorboard):
+        raise UsageError(
+            "--resume goes on as the run began: leave out --runs, --out, --fallback and "
+            "--tensorboard"
+        )
     from cifarlab import backend as backends
+    from cifarlab.run import Run
 
-    backends.load(backend)
+    backends.load(backend or (Run(resume).environment["backend"] if resume else None))
     from cifarlab.cli import job  # imports Keras
     from cifarlab.recipes import get_recipe, replace_fields
 
-    changes = _settings(settings)
-    changes |= {"epochs": str(epochs)} if epochs is not None else {}
-    changes |= {"validation": str(val)} if val is not None else {}
+    changes = _settings(settings, epochs=epochs, validation=val)
     if resume:
-        if runs > 1 or out or fallback or tensorboard:
-            raise UsageError(
-                "--resume goes on as the run began: leave out --runs, --out, --fallback and "
-                "--tensorboard"
-            )
         results = [job.go_on(resume, recipe, changes, seed, data, split)]
     else:
         chosen = replace_fields(get_recipe(recipe or "quick"), changes)
@@ -77,13 +76,15 @@ def train(
         emit(results[0] if len(results) == 1 else results)
 
 
-def _settings(items: list[str] | None) -> dict[str, str]:
-    """``KEY=VALUE`` words as a mapping."""
-    changes = {}
+def _settings(items: list[str] | None, **options: float | None) -> dict[str, str]:
+    """``KEY=VALUE`` words, and options of the fields' names, as a mapping."""
+    changes = {name: str(value) for name, value in options.items() if value is not None}
     for item in items or []:
         key, equals, value = item.partition("=")
         if not equals or not key:
             raise UsageError(f"--set takes KEY=VALUE, such as --set epochs=3. Received: {item!r}")
+        if key in changes:
+            raise UsageError(f"{key} is set twice, to {changes[key]} and {value}; set it once")
         changes[key] = value
     return changes
 
@@ -108,9 +109,24 @@ def _show(results: list[dict[str, Any]]) -> None:
     if len(results) > 1:
         mean, low, high = mean_interval([r["accuracy"] for r in results])
         say(f"\n{len(results)} seeds: mean {mean:.2%}, 95 % interval {_interval((low, high))}")
+    for warning in filter(None, map(_no_better_than_guessing, results)):
+        say(f"\nwarning: {warning}")
     run = results[0]["run"]
     say(f"\nReport: {Path(run) / 'report.html'}")
     next_steps([["cifarlab", "predict", "photo.jpg", "--model", run], ["cifarlab", "report", run]])
+
+
+def _no_better_than_guessing(result: dict[str, Any]) -> str | None:
+    """Said where the interval of the accuracy reaches down to the share of the largest class."""
+    supports = {name: figures["support"] for name, figures in result["per_class"].items()}
+    largest = max(supports, key=lambda name: supports[name])
+    share = supports[largest] / result["n"]
+    if result["accuracy_ci95"][0] > share:
+        return None
+    return (
+        f"{result['run']} may have learned nothing: always answering {largest!r} has {share:.2%} "
+        "right; train for longer (--epochs) or with another recipe, such as regularized_cnn"
+    )
 
 
 def _interval(bounds: Any) -> str:

@@ -20,7 +20,7 @@ from cifarlab.data.holdout import random_keys, stratified_holdout
 from cifarlab.data.table import load_table
 from cifarlab.errors import DataError, DataNotFoundError, UnknownNameError, UsageError
 
-_SEARCH_SWITCHES = "set CIFARLAB_DATA to a folder that holds it, or use --fallback digits"
+_SEARCH_SWITCHES = "set CIFARLAB_DATA to a folder that holds it, or train with --fallback digits"
 
 
 class Source(NamedTuple):

@@ -83,7 +83,8 @@ class Loop:
         if self.checkpoint.exists():
             progress = load_checkpoint(self.checkpoint, self.program, self.callbacks)
             self.on_epoch(progress.history)
-            self.seconds["train"] += sum(row["seconds"] for row in progress.history)
+            spent = [progress.seconds, *(row["seconds"] for row in progress.history)]
+            self.seconds["train"] += sum(spent)
         with stop_requested() as stop:
             while progress.epoch < self.epochs and not progress.finished:
                 callbacks.on_epoch_begin(progress.epoch)
@@ -110,7 +111,7 @@ class Loop:
         program, epoch = self.program, progress.epoch
         began = time.perf_counter()
         if program.memory and progress.step == 0:
-            program.memory.ranking.assign(program.memory.losses)
+            program.memory.begin_epoch()
         self.steps.start_epoch(plan_epoch(program, self.seed, epoch, self.epochs))
         waiting, count = time.perf_counter() - began, 1
         progress.seconds += waiting

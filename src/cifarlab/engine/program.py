@@ -33,6 +33,11 @@ class Memory:
         """Both, to be kept in a checkpoint."""
         return [self.losses, self.ranking]
 
+    def begin_epoch(self) -> None:
+        """Rank by the losses of now."""
+        # By way of NumPy: on JAX the two would share one buffer, which may not be donated twice.
+        self.ranking.assign(keras.ops.convert_to_numpy(self.losses))
+
 
 @dataclass(frozen=True)
 class Program:

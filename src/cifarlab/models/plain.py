@@ -2,8 +2,7 @@
 layers.
 
 The shape of VGG (Simonyan and Zisserman 2015, arXiv:1409.1556) at a size for 32-pixel images, with
-the
-regularisers that courses teach: dropout (Srivastava et al. 2014), L2 on the kernels, batch
+the regularisers that courses teach: dropout (Srivastava et al. 2014), L2 on the kernels, batch
 normalisation (Ioffe and Szegedy 2015). Differences from VGG: fewer and narrower blocks, dropout
 after each block rather than between wide dense layers only, optional batch normalisation.
 """

@@ -66,6 +66,11 @@ def _contradictions(recipe: Recipe) -> list[tuple[bool, str, object]]:
     watches = recipe.plateau is not None or recipe.early_stopping is not None
     return [
         (
+            not recipe.name or bool({*recipe.name} & {*"/\\\0"}),
+            "name begins the run folder's name: it must not be empty nor hold / or \\",
+            recipe.name,
+        ),
+        (
             recipe.label_smoothing > 0 and recipe.labels == "integer",
             'label_smoothing needs labels="one-hot"',
             recipe.labels,
@@ -105,6 +110,11 @@ def _contradictions(recipe: Recipe) -> list[tuple[bool, str, object]]:
             recipe.warmup > 0 and recipe.schedule not in ("cosine", "triangle"),
             'warmup needs schedule="cosine" or "triangle"',
             recipe.schedule,
+        ),
+        (
+            recipe.final_rate == 0 and recipe.schedule in ("exponential", "steps"),
+            'final_rate must be above 0 with schedule="exponential" or "steps", its factors',
+            recipe.final_rate,
         ),
         (
             recipe.plateau is not None and recipe.schedule != "constant",

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 from cifarlab.errors import UnknownNameError, UsageError
@@ -28,7 +29,7 @@ def set_path(cls: type, value: dict[str, Any], key: str, text: str, prefix: str 
         if value[head] is None:  # a group that was off is switched on by setting one of its fields
             value[head] = dataclasses.asdict(hint())  # type: ignore[operator]
         set_path(typing.cast(type, hint), value[head], rest, text, f"{name}.")
-    elif rest and typing.get_origin(hint) is not None:
+    elif rest and typing.get_origin(hint) is Mapping:
         value[head][rest] = _json_or_text(text)
     elif rest:
         raise UsageError(f"recipe: {name} has no parts, so {name}.{rest} cannot be set")

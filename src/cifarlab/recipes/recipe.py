@@ -12,6 +12,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from cifarlab.errors import UnknownNameError, UsageError
@@ -114,6 +115,11 @@ class Recipe:
 
     def __hash__(self) -> int:
         return hash((self.name, self.model, self.epochs, self.learning_rate))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A read-only mapping can be neither copied nor sent to another process; a plain one can.
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return partial(Recipe, **{**fields, "model_options": dict(self.model_options)}), ()
 
     def to_json(self) -> dict[str, Any]:
         """The recipe as JSON-ready values, complete: defaults are written out."""

@@ -199,8 +199,9 @@ def _hardest(found: Mapping[str, Any]) -> list[str]:
 
 
 def _machine(environment: Mapping[str, Any]) -> str:
-    versions = environment.get("versions", {})
-    named = [f"{name} {versions[name]}" for name in ("keras", "tensorflow-cpu") if name in versions]
+    versions, backend = environment.get("versions", {}), str(environment.get("backend"))
+    # Whatever the backend's package is called here: tensorflow, tensorflow-cpu, jax, jaxlib.
+    named = [f"{k} {v}" for k, v in versions.items() if k == "keras" or k.startswith(backend)]
     known = [environment.get(key) for key in ("cpu", "backend", "precision")]
     cores = count(environment.get("threads"), "core")
     return "; ".join([str(value or UNKNOWN) for value in known] + [cores, *named]) + "."

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cifarlab.metrics import most_confused
 from cifarlab.report.facts import Facts
 from cifarlab.report.numbers import count, duration, listed, number, percent, points, quoted
 
@@ -112,15 +113,10 @@ def ranked(facts: Facts) -> list[tuple[str, Mapping[str, float]]]:
 
 def confusions(facts: Facts, most: int) -> list[Confusion]:
     """The most frequent mistakes, at most so many, the most frequent first."""
-    wrong = facts.matrix.copy()
-    np.fill_diagonal(wrong, 0)
     names, support = facts.class_names, facts.matrix.sum(axis=1)
-    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
-    cells = [divmod(int(cell), len(names)) for cell in order]
     return [
-        Confusion(names[i], names[j], int(wrong[i, j]), int(support[i]))
-        for i, j in cells
-        if wrong[i, j]
+        Confusion(names[i], names[j], times, int(support[i]))
+        for i, j, times, _ in most_confused(facts.matrix, most)
     ]
 
 

@@ -81,3 +81,7 @@ class ModelInfo:
             raise ValueError(f"temperature {self.temperature!r} is not positive")
         if self.known_score not in ("energy", "max_softmax"):
             raise ValueError(f"known_score {self.known_score!r} is not energy or max_softmax")
+        if not isinstance(self.known_threshold, float | int | None):
+            raise ValueError(f"known_threshold {self.known_threshold!r} is no number")
+        if not isinstance(self.source, Mapping):
+            raise ValueError(f"source {self.source!r} is no object")
