@@ -463,6 +463,12 @@ def test_sort_into_links(cli, photos, tmp_path):
     assert links[1].resolve() == (photos / "b" / "red.png").resolve()
 
 
+def test_links_to_nowhere_are_refused(cli, photos):
+    status, out, err = cli(photos, "--model", "any", "--link")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "--sort-into DIR" in err
+
+
 def test_one_image_on_standard_input(cli, photos, tmp_path, monkeypatch):
     content = (photos / "b" / "red.png").read_bytes()
 
