@@ -1,8 +1,11 @@
-"""Fixtures of the tests that drive pages in a browser; the others are in the root's conftest."""
+"""Fixtures that need a browser or Keras; those that examples need too are in the root's conftest."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,3 +29,34 @@ def browser(tmp_path_factory):
     browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
     yield browser
     browser.quit()
+
+
+@pytest.fixture(scope="session")
+def untrained_run(tiny_folder: Path) -> Callable[..., Any]:
+    """Makes the `Run` of a ``plain_cnn`` for `tiny_folder` that nothing has trained yet.
+
+    It takes the folder to be, what to do with the model before it is saved, and its options.
+    """
+    import keras
+
+    from cifarlab.data import load_dataset
+    from cifarlab.models import create_model
+    from cifarlab.run import Run
+
+    size = 16
+    dataset = load_dataset(tiny_folder, image_size=size)
+    data = {"name": "quarters", "source": str(tiny_folder), "fit": "crop", "image_size": size}
+    data |= {"fingerprint": dataset.fingerprint, "class_names": list(dataset.class_names)}
+    data |= {"validation_fraction": 0.2, "split_seed": 0}
+
+    def make(path: Path, prepare: Callable[[Any], object] = lambda _: None, **options: Any) -> Run:
+        environment = {"backend": keras.backend.backend()}
+        run = Run.create(path, recipe={"name": "mine"}, data=data, environment=environment, seed=5)
+        keras.utils.set_random_seed(1)
+        options |= {"num_classes": len(dataset.class_names), "image_size": size}
+        model = create_model("plain_cnn", **options)
+        prepare(model)
+        run.save_model(model, {"name": "plain_cnn", **options})
+        return run
+
+    return make

@@ -8,8 +8,6 @@ import functools
 import os
 import re
 import statistics
-import subprocess
-import sys
 import time
 import tomllib
 from pathlib import Path
@@ -17,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import cifarlab
+from fresh_process import modules_after, run_python
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGE = REPOSITORY / "src" / "cifarlab"
@@ -127,11 +126,6 @@ def test_no_attic() -> None:
     assert not [relative(path) for path in MODULES if {*path.with_suffix("").parts} & attics]
 
 
-def run_python(program: str, *arguments: str) -> str:
-    command = [sys.executable, "-c", program, *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
-
-
 def commands() -> list[str]:
     import typer
 
@@ -144,17 +138,10 @@ def commands() -> list[str]:
     "words", ["--help", "--version", *(f"{name} --help" for name in commands())]
 )
 def test_start_up_is_quick_and_loads_nothing_heavy(words: str) -> None:
-    program = (
-        "import sys\n"
-        "from cifarlab.cli import main\n"
-        "try: main(sys.argv[1:])\n"
-        "except SystemExit as end: assert not end.code, end.code\n"
-        "print(*sys.modules)"
-    )
     seconds = []
     for _ in range(5):  # the best of several: other programs on the machine only ever slow it
         before, start = os.times(), time.perf_counter()
-        loaded = run_python(program, *words.split()).splitlines()[-1].split()
+        loaded = modules_after(*words.split())
         after = os.times()
         used = after.children_user + after.children_system
         used -= before.children_user + before.children_system
@@ -175,26 +162,30 @@ def test_importing_the_package_imports_only_itself() -> None:
 SHADOWED = sorted(name for name, home in cifarlab._HOME.items() if name == home)
 
 
-def check_functions(before: str) -> None:
-    """Run ``before`` in a fresh process; then each shadowed name must be its function."""
-    run_python(
-        f"import types, cifarlab\n{before}\nfor name in {SHADOWED}:\n"
-        "    function = getattr(cifarlab, name)\n"
-        "    assert isinstance(function, types.FunctionType), function\n"
-        "    assert function.__module__ == f'cifarlab.{name}', function.__module__\n"
-        "    again = __import__(f'cifarlab.{name}', fromlist=[name])\n"
-        "    assert isinstance(again, types.ModuleType), again\n"
-        "    assert getattr(again, name) is function is getattr(cifarlab, name)"
-    )
+# In one process, because Keras takes its seconds each time.
+BOTH_WAYS = """
+import sys, types
+for modules_first in (False, True):
+    for name in [*sys.modules]:
+        if name.partition(".")[0] == "cifarlab":
+            del sys.modules[name]
+    import cifarlab
+    for name in sys.argv[1:] if modules_first else ():
+        __import__(f"cifarlab.{name}")
+    for name in sys.argv[1:]:
+        function = getattr(cifarlab, name)
+        assert isinstance(function, types.FunctionType), function
+        assert function.__module__ == f"cifarlab.{name}", function.__module__
+        again = __import__(f"cifarlab.{name}", fromlist=[name])
+        assert isinstance(again, types.ModuleType), again
+        assert getattr(again, name) is function is getattr(cifarlab, name)
+"""
 
 
 def test_functions_are_not_hidden_by_modules_of_their_name() -> None:
+    """Neither where the function is asked for first, nor where its module was imported before."""
     assert SHADOWED == ["audit", "compare", "evaluate", "explore", "export", "reproduce", "train"]
-    check_functions("pass")  # the function first
-
-
-def test_functions_are_not_hidden_by_modules_imported_before() -> None:
-    check_functions("; ".join(f"import cifarlab.{name}" for name in SHADOWED))
+    run_python(BOTH_WAYS, *SHADOWED)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 
 from cifarlab import backend
 from cifarlab.errors import BackendError, UnknownNameError
+from fresh_process import run_python
 
 
 @pytest.fixture(autouse=True)
@@ -78,10 +79,7 @@ def test_a_backend_that_is_not_installed(monkeypatch) -> None:
 
 def test_importing_it_loads_no_framework() -> None:
     program = "import sys, cifarlab.backend as b; b.configure(); print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
-    )
-    names = {name.partition(".")[0] for name in done.stdout.split()}
+    names = {name.partition(".")[0] for name in run_python(program).split()}
     assert not names & {"keras", "tensorflow", "jax", "numpy"}
 
 

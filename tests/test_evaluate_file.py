@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -80,3 +81,18 @@ def test_the_command_takes_a_file(tmp_path, capsys) -> None:
     assert not end.value.code
     found = json.loads(capsys.readouterr().out)
     assert (found["n"], found["split"], found["tta"], found["test_looks"]) == (3, "test", "none", 0)
+
+
+def test_the_command_checks_a_bundled_model_once(monkeypatch, capsys) -> None:
+    checked = []
+
+    def check(name: str) -> Path:
+        checked.append(name)
+        return bundled_path(name)
+
+    monkeypatch.setattr("cifarlab.runtimes.opening.bundled_path", check)
+    with pytest.raises(SystemExit) as end:
+        main(["evaluate", "cifar10", "--data", "nowhere"])
+    assert checked == ["cifar10"]
+    assert end.value.code
+    assert "nowhere" in capsys.readouterr().err, "the words are about the data that was asked for"

@@ -49,19 +49,9 @@ def fill(model: keras.Model) -> keras.Model:
 
 
 @pytest.fixture(scope="module")
-def made(tiny_folder, tmp_path_factory) -> Path:
+def made(untrained_run, tmp_path_factory) -> Path:
     """A run of random weights, calibrated; tests work on copies of it."""
-    dataset = load_dataset(tiny_folder, image_size=SIZE)
-    data = {"name": "quarters", "source": str(tiny_folder), "fit": "crop", "image_size": SIZE}
-    data |= {"fingerprint": dataset.fingerprint, "class_names": list(dataset.class_names)}
-    data |= {"validation_fraction": 0.2, "split_seed": 0}
-    run = Run.create(
-        tmp_path_factory.mktemp("made") / "quarters-1",
-        recipe={"name": "mine"},
-        data=data,
-        environment={"backend": "tensorflow"},
-        seed=5,
-    )
+    run = untrained_run(tmp_path_factory.mktemp("made") / "quarters-1", fill, **OPTIONS)
     kept = {"temperature": TEMPERATURE, "thresholds": {}}
     run.update_result(
         calibration={"tta": "none", "by_tta": {"none": kept}},
@@ -72,8 +62,6 @@ def made(tiny_folder, tmp_path_factory) -> Path:
         tta="none",
         accuracy_ci95=[0.3, 0.7],
     )
-    options = {**OPTIONS, "num_classes": 4, "image_size": SIZE}
-    run.save_model(fill(create_model("plain_cnn", **options)), {"name": "plain_cnn", **options})
     return run.path
 
 

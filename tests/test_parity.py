@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+BACKENDS = ("tensorflow", "jax")
 MODELS = ("tutorial_cnn", "plain_cnn", "airbench_cnn", "resnet20")
 # Weights come from NumPy, because one seed gives other numbers on each backend. In `step` all is
 # deterministic: no augmentation, no dropout, plain gradient descent.
@@ -97,14 +98,21 @@ np.savez(sys.argv[1], **out)
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, dict]:
-    """What the program gives on TensorFlow and on JAX."""
-    results = []
-    for backend in ("tensorflow", "jax"):
-        path = tmp_path_factory.mktemp("parity") / f"{backend}.npz"
+    """What the program gives on TensorFlow and on JAX, which run side by side."""
+    folder = tmp_path_factory.mktemp("parity")
+    running = []
+    for backend in BACKENDS:
+        command = [sys.executable, "-c", PROGRAM, str(folder / f"{backend}.npz"), *MODELS]
         environment = {**os.environ, "KERAS_BACKEND": backend}
-        command = [sys.executable, "-c", PROGRAM, str(path), *MODELS]
-        subprocess.run(command, check=True, env=environment, timeout=280)
-        with np.load(path) as file:
+        running.append(subprocess.Popen(command, env=environment))
+    try:
+        assert [process.wait(timeout=280) for process in running] == [0, 0]
+    finally:
+        for process in running:
+            process.kill()
+    results = []
+    for backend in BACKENDS:
+        with np.load(folder / f"{backend}.npz") as file:
             results.append(dict(file))
     return results[0], results[1]
 

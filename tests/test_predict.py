@@ -8,7 +8,6 @@ import io
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from cifarlab.data.find import find_images
 from cifarlab.errors import CifarlabError, ImageError, ModelFileError, RunError, UnknownNameError
 from cifarlab.predict import Prediction, Predictor, load_predictor
 from cifarlab.run import Run
+from fresh_process import modules_after
 
 CLASSES = ("red", "green", "blue")
 
@@ -351,19 +351,11 @@ def test_a_file_and_its_name_answer_alike(photos):
 
 
 def test_the_bundled_model_needs_no_framework(photos):
-    program = (
-        "import sys\n"
-        "from cifarlab.cli import main\n"
-        "try: main(sys.argv[1:])\n"
-        "except SystemExit as end: assert not end.code, end.code\n"
-        "print(*sys.modules)"
-    )
-    command = [sys.executable, "-c", program, "predict", photos / "b" / "red.png"]
-    output = subprocess.run(command, capture_output=True, text=True, check=True)
-    loaded = {name.partition(".")[0] for name in output.stdout.splitlines()[-1].split()}
+    modules = modules_after("predict", str(photos / "b" / "red.png"))
+    loaded = {name.partition(".")[0] for name in modules}
     assert "onnxruntime" in loaded
     assert not loaded & {"keras", "tensorflow", "jax", "matplotlib", "sklearn", "scipy"}
-    assert "cifarlab.data.download" not in output.stdout  # nor what looks for datasets
+    assert "cifarlab.data.download" not in modules  # nor what looks for datasets
 
 
 # --- the command ---
@@ -461,6 +453,12 @@ def test_sort_into_links(cli, photos, tmp_path):
     assert [path.name for path in links] == ["green.JPG", "red.png", "grey.png"]
     assert all(path.is_symlink() for path in links)
     assert links[1].resolve() == (photos / "b" / "red.png").resolve()
+
+
+def test_links_to_nowhere_are_refused(cli, photos):
+    status, out, err = cli(photos, "--model", "any", "--link")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "--sort-into DIR" in err
 
 
 def test_one_image_on_standard_input(cli, photos, tmp_path, monkeypatch):

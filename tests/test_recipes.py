@@ -6,8 +6,6 @@ import copy
 import dataclasses
 import json
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +20,7 @@ from cifarlab.recipes import (
     recipe_names,
     replace_fields,
 )
+from fresh_process import run_python
 
 BASE = Recipe(name="mine", summary="", model="tutorial_cnn")
 CLASSIC = ("tutorial_cnn", "onehot_cnn", "augmented_cnn", "regularized_cnn", "plateau_cnn")
@@ -315,10 +314,7 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, content: bytes | None, messa
 
 def test_recipes_load_no_framework() -> None:
     program = "import sys, cifarlab.recipes; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
-    )
-    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    loaded = {name.partition(".")[0] for name in run_python(program).split()}
     assert not loaded & {"keras", "tensorflow", "jax", "matplotlib", "sklearn", "numpy"}
 
 

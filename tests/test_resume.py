@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 
 from cifarlab.run import HISTORY, Run
 
+BACKENDS = ("tensorflow", "jax")
 # Small batches, an impatient plateau and hard images: many steps, and callbacks and an order with
 # something to remember.
 WORDS = ("--recipe", "debug", "--epochs", "5")
@@ -59,28 +60,41 @@ def wait_for_epochs(run: Path, count: int, process: subprocess.Popen) -> None:
         time.sleep(0.005)
 
 
-@pytest.fixture(scope="module", params=["tensorflow", "jax"])
-def uninterrupted(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path
-) -> tuple[str, Path, Path]:
-    """A backend, a folder of data, and a finished run on them."""
-    run = tmp_path_factory.mktemp(request.param) / "whole"
-    code, err = finish(start(tiny_folder, *WORDS, "--backend", request.param, "--out", run))
-    assert code == 0, err
-    assert state(run)[2][0]["best"] is not None  # the plateau's memory is part of the comparison
-    return request.param, tiny_folder, run
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> dict[str, Path]:
+    """A finished run of each backend; the two are trained side by side."""
+    runs = {backend: tmp_path_factory.mktemp(backend) / "whole" for backend in BACKENDS}
+    training = [
+        start(tiny_folder, *WORDS, "--backend", backend, "--out", run)
+        for backend, run in runs.items()
+    ]
+    try:
+        for process in training:
+            code, err = finish(process)
+            assert code == 0, err
+    finally:
+        for process in training:
+            process.kill()
+    for run in runs.values():  # the plateau's memory is part of the comparison
+        assert state(run)[2][0]["best"] is not None
+    return runs
 
 
 # One way each, so that the suite stays short: benchmarks/kill_resume.py kills many more times.
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+# The signal to stop is caught in the loop, which both backends share.
+@pytest.mark.parametrize(
+    ("backend", "signum"),
+    [("tensorflow", signal.SIGKILL), ("tensorflow", signal.SIGTERM), ("jax", signal.SIGKILL)],
+)
 def test_a_stopped_run_resumes_to_the_same_bits(
-    uninterrupted: tuple[str, Path, Path], tmp_path: Path, signum: signal.Signals
+    uninterrupted: dict[str, Path],
+    tiny_folder: Path,
+    tmp_path: Path,
+    backend: str,
+    signum: signal.Signals,
 ) -> None:
-    backend, data, whole = uninterrupted
-    if (backend, signum) == ("jax", signal.SIGTERM):
-        pytest.skip("the signal is caught in the loop, which both backends share")
-    run = tmp_path / "stopped"
-    process = start(data, *WORDS, "--backend", backend, "--out", run)
+    run, whole = tmp_path / "stopped", uninterrupted[backend]
+    process = start(tiny_folder, *WORDS, "--backend", backend, "--out", run)
     wait_for_epochs(run, 2, process)
     process.send_signal(signum)
     code, err = finish(process)

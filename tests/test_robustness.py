@@ -21,28 +21,10 @@ SIZE = 16
 
 
 @pytest.fixture(scope="module")
-def made(tiny_folder, tmp_path_factory) -> Path:
-    """A run whose model was not trained: wrong often, and quick. Tests work on copies of it."""
-    import keras
-
-    from cifarlab.models import create_model
-
-    dataset = load_dataset(tiny_folder, image_size=SIZE)
-    data = {"name": "quarters", "source": str(tiny_folder), "fit": "crop", "image_size": SIZE}
-    data |= {"fingerprint": dataset.fingerprint, "class_names": list(dataset.class_names)}
-    data |= {"validation_fraction": 0.2, "split_seed": 0}
-    run = Run.create(
-        tmp_path_factory.mktemp("made") / "run",
-        recipe={"name": "mine"},
-        data=data,
-        environment={"backend": keras.backend.backend()},
-        seed=0,
-    )
-    keras.utils.set_random_seed(1)
-    options = {"blocks": [[8]], "dense": [], "block_dropout": [0.0], "num_classes": 4}
-    options |= {"image_size": SIZE}
-    run.save_model(create_model("plain_cnn", **options), {"name": "plain_cnn", **options})
-    return run.path
+def made(untrained_run, tmp_path_factory) -> Path:
+    """A run whose model is wrong often, and quick; tests work on copies of it."""
+    options = {"blocks": [[8]], "dense": [], "block_dropout": [0.0]}
+    return untrained_run(tmp_path_factory.mktemp("made") / "run", **options).path
 
 
 @pytest.fixture

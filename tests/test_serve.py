@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +18,7 @@ from starlette.testclient import TestClient
 
 from cifarlab.data.views import describe_views
 from cifarlab.serve import Limits, create_app
-from cifarlab.serve.front import CONTENT_SECURITY_POLICY
+from cifarlab.serve.front import CONTENT_SECURITY_POLICY, SECURITY_HEADERS
 from cifarlab.serve.service import Service
 from tint_server import CLASSES, tint
 
@@ -174,9 +175,15 @@ def test_a_full_server_refuses_before_it_reads(client: TestClient, path: str, pl
     scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode()}
     scope |= {"headers": headers, "query_string": b"", "root_path": "", "scheme": "http"}
     asyncio.run(client.app(scope, receive, send))
+    assert "route" not in scope, "it was routed first"
     assert sent[0]["status"] == 503
-    assert (b"retry-after", b"1") in sent[0]["headers"]
-    assert f'cifarlab_rejected_total{{reason="{places}"}} 1.0' in client.get("/metrics").text
+    assert {(b"retry-after", b"1"), *SECURITY_HEADERS} <= set(sent[0]["headers"])
+    assert "try again" in json.loads(sent[1]["body"])["error"]
+    metrics, route = client.get("/metrics").text, path.replace("tint", "{name}")
+    assert f'cifarlab_rejected_total{{reason="{places}"}} 1.0' in metrics
+    assert f'cifarlab_requests_total{{route="{route}",status="503"}} 1.0' in metrics
+    assert f'cifarlab_request_seconds_count{{route="{route}"}} 1.0' in metrics
+    assert client.get(path).status_code == 405, "only what needs room is refused"
 
 
 def test_a_request_for_more_places_than_are_free_is_refused_whole(client: TestClient) -> None:

@@ -123,7 +123,8 @@ def test_sigterm_answers_all_that_was_accepted() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM to catch there")
 def test_what_takes_too_long_is_dropped_in_the_end() -> None:
-    with serving(slow_ms=60, drain_seconds=1) as (process, address), connect(address) as waiting:
+    slow = {"slow_ms": 60, "batch_images": 4, "drain_seconds": 1}  # small batches warm up sooner
+    with serving(**slow) as (process, address), connect(address) as waiting:
         waiting.sendall(HEAD.replace(b"predict", b"predict?explain=true") + FORM)  # five seconds
         time.sleep(0.5)
         process.send_signal(signal.SIGTERM)

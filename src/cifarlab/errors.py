@@ -60,8 +60,8 @@ class UnknownNameError(UsageError):
     def __init__(self, kind: str, name: str, choices: Iterable[str]):
         self.kind, self.name, self.choices = kind, name, sorted(choices)
         near = difflib.get_close_matches(name, self.choices, n=1, cutoff=0.5)
-        hint = f" did you mean {near[0]!r}?" if near else ""
-        super().__init__(f"unknown {kind} {name!r};{hint} There are: {', '.join(self.choices)}")
+        hint = f"did you mean {near[0]!r}? There" if near else "there"
+        super().__init__(f"unknown {kind} {name!r}; {hint} are: {', '.join(self.choices)}")
 
 
 class DataError(CifarlabError):

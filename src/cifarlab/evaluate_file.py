@@ -66,10 +66,10 @@ def evaluate_file(
 
 
 def _dataset(info: ModelInfo, path: Path, data: Dataset | str | Path | None) -> Dataset:
-    data = info.source.get("dataset") if data is None else data
-    by_name = isinstance(data, str) and not Path(data).exists()
-    if data is None or (by_name and data not in dataset_names()):
-        raise UsageError(f"{path} does not say where its data is; name it with --data")
+    if data is None:
+        data = info.source.get("dataset")
+        if data is None or not (data in dataset_names() or Path(data).exists()):
+            raise UsageError(f"{path} does not say where its data is; name it with --data")
     if not isinstance(data, Dataset):
         fit = info.fit if info.fit in FITS else FITS[0]
         data = load_dataset(data, image_size=info.image_size, fit=fit)

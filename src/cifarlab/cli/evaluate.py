@@ -54,8 +54,8 @@ def evaluate(
         raise UsageError("evaluate needs a MODEL, or --predictions FILE")
     from cifarlab.runtimes import exported_file
 
-    if exported_file(run):
-        _exported(run, data, split, tta, json)
+    if file := exported_file(run):
+        _exported(run, file, data, split, tta, json)
         return
     from cifarlab.backend import load
     from cifarlab.run import Run
@@ -84,13 +84,15 @@ def headline(found: Evaluation) -> str:
     )
 
 
-def _exported(model: Path, data: str | None, split: str, tta: str | None, json: bool) -> None:
-    """The figures of an exported file, which sees each image once."""
+def _exported(
+    model: Path, file: Path, data: str | None, split: str, tta: str | None, json: bool
+) -> None:
+    """The figures of `file`, which `model` means and which sees each image once."""
     if tta not in (None, "none"):
         raise UsageError("an exported file sees each image once; --tta is for runs")
     from cifarlab.evaluate_file import evaluate_file
 
-    found = evaluate_file(model, data=data, split=split)
+    found = evaluate_file(file, data=data, split=split)
     say(headline(found), calibration(found), "a file keeps no count of looks at test\n")
     _classes(found.per_class)
     next_steps([["cifarlab", "predict", "photo.jpg", "--model", str(model)]])

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from cifarlab.cli import console
 from cifarlab.cli.console import Json
-from cifarlab.errors import ImageError
+from cifarlab.errors import ImageError, UsageError
 
 if TYPE_CHECKING:  # `cifarlab predict --help` needs no NumPy
     from cifarlab.predict import Prediction, Predictor
@@ -80,6 +80,8 @@ def predict(
 
     An image that cannot be read does not stop the others, but the exit status is 1 then.
     """
+    if link and not sort_into:
+        raise UsageError("--link says how --sort-into sorts; give --sort-into DIR with it")
     from cifarlab.cli import sorting
     from cifarlab.predict import load_predictor
 

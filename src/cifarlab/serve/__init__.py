@@ -1,11 +1,12 @@
 """The server: a page for people and an API for programs, around one predictor.
 
 server.py   sockets, signals, connections        app.py        the application, put together
+gate.py     refusals while it is full            places.py     admission
 front.py    headers, counts, errors as JSON      v1.py, v2.py  the two APIs; schemas.py
 uploads.py  bodies, as far as the limits go      service.py    from bytes to answers
-places.py   admission                            batching.py   many requests, one batch
-limits.py   every bound                          telemetry.py  every metric
-docs.py     /docs                                page/         the page for people
+limits.py   every bound                          batching.py   many requests, one batch
+docs.py     /docs                                telemetry.py  every metric
+page/       the page for people
 """
 
 from __future__ import annotations

@@ -13,10 +13,13 @@ from cifarlab import __version__
 from cifarlab.predict import Predictor
 from cifarlab.serve import docs, schemas, v1, v2
 from cifarlab.serve.front import Front, add_error_answers
+from cifarlab.serve.gate import Gate
 from cifarlab.serve.limits import Limits
 from cifarlab.serve.model import ServedModel
 from cifarlab.serve.page import add_page
 from cifarlab.serve.service import Service
+
+NEED_ROOM = ("/v1/predict", "/v2/models/{name}/infer")  # routes, refused while the server is full
 
 
 def create_app(
@@ -58,6 +61,8 @@ def create_app(
     )
     app.state.service = service
     app.add_middleware(Front, telemetry=service.telemetry)
+    needing_room = {route.format(name=name): route for route in NEED_ROOM}
+    app.add_middleware(Gate, service=service, routes=needing_room)
     add_error_answers(app, service)
     app.include_router(v1.router)
     app.include_router(v2.router)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -95,7 +95,7 @@ class MicroBatcher:
                     views = np.stack([one.view for one in batch])
                     try:
                         rows = await loop.run_in_executor(thread, self._compute, views)
-                        _answer(batch, rows)
+                        _answer(iter(list(zip(batch, rows, strict=True))))
                     except Exception as error:  # whatever a runtime raises is its callers' answer
                         _fail(batch, error)
                     self._observe(len(batch))
@@ -116,10 +116,14 @@ class MicroBatcher:
         return batch
 
 
-def _answer(batch: Sequence[_Waiting], rows: NDArray[np.floating]) -> None:
-    for one, row in zip(batch, rows, strict=True):
+def _answer(pairs: Iterator[tuple[_Waiting, NDArray[np.floating]]]) -> None:
+    """Give one its row now, and the others theirs in the loop's next turns: all the answers of a
+    batch in one turn would keep waiting, for as long as making them takes, who knocks meanwhile."""
+    for one, row in pairs:
         if not one.row.done():  # its caller may have left meanwhile
             one.row.set_result(row)
+            asyncio.get_running_loop().call_soon(_answer, pairs)
+            return
 
 
 def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
