@@ -122,6 +122,16 @@ def section(recipe: Mapping[str, Any]) -> str:
     return "\n\n".join([*parts, table(("field", "value"), set_here)])
 
 
+def notebooks() -> str:
+    """The notebooks in reading order, by the headings that they begin with."""
+    items = []
+    for path in sorted((REPOSITORY / "notebooks").glob("*.ipynb")):
+        first = json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"]
+        title = "".join(first).lstrip("# ").partition("\n")[0]
+        items.append(f"- [{title}](../notebooks/{path.name})")
+    return "\n".join(items)
+
+
 def code(text: str) -> str:
     """Text as code; in a table too, where the site takes a bar in code for what it is."""
     return f"`{text}`"
@@ -133,4 +143,4 @@ def table(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-PARTS = {"commands": commands, "names": names, "models": models, "recipes": recipes}
+PARTS = {part.__name__: part for part in (commands, models, names, notebooks, recipes)}
