@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,14 +15,30 @@ import typer
 from typer.main import get_command
 
 import cifarlab
-from cifarlab.cli import app
+from cifarlab import cli
+from cifarlab.models import create_model, list_models, multiply_adds, registry
 from cifarlab.recipes import get_recipe, recipe_names
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-README = REPOSITORY / "README.md"
-DOCUMENTS = [README, REPOSITORY / "CONTRIBUTING.md", *sorted(REPOSITORY.glob("docs/**/*.md"))]
+README, DOCS = REPOSITORY / "README.md", REPOSITORY / "docs"
+DOCUMENTS = [README, REPOSITORY / "CONTRIBUTING.md", *sorted(DOCS.glob("**/*.md"))]
 GUIDES = [path for path in DOCUMENTS if path.name != "CONTRIBUTING.md"]
-COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
+LINKING = [*DOCUMENTS, REPOSITORY / "CHANGELOG.md", *sorted(REPOSITORY.glob("records/**/*.md"))]
+COMMANDS = get_command(cli.app).commands  # type: ignore[attr-defined]
+
+# What the README's commands become, so that they take seconds.
+SHORT = {
+    "cifar10": "digits",
+    "quick": "debug",
+    "regularized_cnn": "debug",
+    "20": "1",  # epochs
+    "runs/quick-1": "runs/debug-1",
+    "runs/regularized_cnn-1": "runs/debug-2",
+}
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(REPOSITORY).as_posix()
 
 
 def text(*paths: Path) -> str:
@@ -50,6 +67,21 @@ def test_every_command_is_documented(name: str) -> None:
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_is_documented(name: str) -> None:
     assert f"`{name}`" in text(*GUIDES)
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_every_model_is_documented_with_its_size(name: str) -> None:
+    model = create_model(name, num_classes=10)
+    row = f"| `{name}` | {model.count_params():,} | {multiply_adds(model):,} |"
+    assert row in text(DOCS / "reference" / "models.md")
+
+
+def test_every_public_name_is_documented_once() -> None:
+    """By the lines of which the site makes the reference; the version needs no part of its own."""
+    page = text(DOCS / "reference" / "python.md")
+    placed = " ".join(re.findall(r"^<!-- made: names (.*) -->$", page, re.MULTILINE)).split()
+    assert sorted(placed) == sorted({*cifarlab.__all__} - {"__version__"})
+    assert "`cifarlab.__version__`" in page
 
 
 def test_the_changelog_begins_with_this_version() -> None:
@@ -82,14 +114,35 @@ def parse(words: list[str]) -> None:
         assert words[:1] in (["--help"], ["--version"]), words
 
 
+def test_the_commands_of_the_readme_run(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In their order, on small data and with the quickest recipe.
+
+    The server does not end by itself, and `export` is at work for long: they have their own tests.
+    """
+    draw_photo(tmp_path, monkeypatch)
+    folders = {"./flowers": tiny_folder, "./new-photos": tiny_folder / "test" / "north_west"}
+    short = SHORT | {word: str(folder) for word, folder in folders.items()}
+    run = []
+    for document, line in shell_lines():
+        words = [short.get(word, word) for word in shlex.split(line, comments=True)]
+        if document != README.name or words[0] != "cifarlab" or words[1] in ("serve", "export"):
+            continue
+        if "runs/tutorial_cnn-1" in words:  # another run than that of `quick`
+            shutil.copytree("runs/debug-1", "runs/tutorial_cnn-1")
+        with pytest.raises(SystemExit) as end:
+            cli.main(words[1:])
+        assert not end.value.code, words
+        run.append(words[1])
+    assert {"explore", "train", "evaluate", "report", "predict"} <= {*run}
+
+
 def test_the_snippets_of_the_readme_run(
     tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In their order, in one namespace, on a small dataset and with the quickest recipe."""
-    from PIL import Image
-
-    monkeypatch.chdir(tmp_path)
-    Image.new("RGB", (40, 30), "skyblue").save("photo.jpg")
+    draw_photo(tmp_path, monkeypatch)
     snippets, size = blocks(README, "python"), get_recipe("debug").image_size
     assert snippets
     names: dict[str, object] = {}
@@ -99,11 +152,47 @@ def test_the_snippets_of_the_readme_run(
         exec(compile(small, str(README), "exec"), names)
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_links_lead_to_files(path: Path) -> None:
-    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text(path))
-    local = [link for link in links if "://" not in link and not link.startswith("mailto:")]
-    assert not [link for link in local if not (path.parent / link).exists()]
+def draw_photo(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in `folder`, where there is a ``photo.jpg``."""
+    from PIL import Image
+
+    monkeypatch.chdir(folder)
+    Image.new("RGB", (40, 30), "skyblue").save("photo.jpg")
+
+
+@pytest.mark.parametrize("name", ["how-to/add-a-recipe.md", "how-to/add-a-model.md"])
+def test_the_snippets_of_a_guide_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))  # what it adds, goes again
+    names: dict[str, object] = {}
+    for snippet in blocks(DOCS / name, "python"):
+        exec(compile(snippet, name, "exec"), names)
+
+
+@pytest.mark.parametrize("name", ["quick-start.md", "reference/python.md"])
+def test_the_first_snippet_is_the_readmes(name: str) -> None:
+    """Which is run above, once for all."""
+    assert blocks(DOCS / name, "python")[:1] == blocks(README, "python")
+
+
+@pytest.mark.parametrize("path", LINKING, ids=relative)
+def test_links_lead_somewhere(path: Path) -> None:
+    """To a file or folder of the repository and, where they name one, to a heading in it."""
+    dead = []
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(#[^)\s]+)?\)", text(path)):
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        place = path.parent / target if target else path
+        if not place.exists() or (anchor and anchor.removeprefix("#") not in anchors(place)):
+            dead.append(target + anchor)
+    assert not dead
+
+
+def anchors(path: Path) -> set[str]:
+    """What a link may name in a document: its headings, as GitHub and the site both make them."""
+    titles = re.findall(
+        r"^#+ (.*)$", re.sub(r"^```.*?^```", "", text(path), flags=re.M | re.S), re.M
+    )
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_every_measured_figure_has_its_record() -> None:
@@ -115,3 +204,11 @@ def test_every_measured_figure_has_its_record() -> None:
         record = REPOSITORY / "records" / name / "record.json"
         mean = json.loads(record.read_text(encoding="utf-8"))["accuracy_mean"]
         assert f"{100 * mean:.1f}" in row, f"{name}: {mean} against {row}"
+
+
+@pytest.mark.parametrize("path", LINKING, ids=relative)
+def test_a_figure_that_links_to_a_record_is_the_records(path: Path) -> None:
+    """``[89.0 %](records/quick)`` is the mean of that record."""
+    for figure, folder in re.findall(r"\[([\d.]+) %\]\(([^)]*records/\w+)\)", text(path)):
+        record = json.loads((path.parent / folder / "record.json").read_text(encoding="utf-8"))
+        assert figure == f"{100 * record['accuracy_mean']:.1f}", folder

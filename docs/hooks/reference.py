@@ -59,9 +59,11 @@ def models() -> str:
     """Every file of models: its paper and what differs, then the functions that it registers."""
     files = sorted((REPOSITORY / "src" / "cifarlab" / "models").glob("*.py"))
     return "\n\n".join(
-        documented(f"cifarlab.models.{file.stem}", heading=file.stem, heading_level=2, members=functions)
+        documented(
+            f"cifarlab.models.{file.stem}", heading=file.stem, heading_level=2, members=found
+        )
         for file in files
-        if (functions := registered(file))
+        if (found := registered(file))
     )
 
 
