@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 import typer
+from PIL import Image
 from typer.main import get_command
 
 import cifarlab
 from cifarlab import cli
 from cifarlab.models import create_model, list_models, multiply_adds, registry
 from cifarlab.recipes import get_recipe, recipe_names
+from cifarlab.run import Run
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README, DOCS = REPOSITORY / "README.md", REPOSITORY / "docs"
@@ -114,35 +116,54 @@ def parse(words: list[str]) -> None:
         assert words[:1] in (["--help"], ["--version"]), words
 
 
-def test_the_commands_of_the_readme_run(
-    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In their order, on small data and with the quickest recipe.
+@pytest.fixture(scope="module")
+def followed(
+    tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path
+) -> tuple[Path, dict[tuple[str, ...], object]]:
+    """The README's commands in their order, on small data and with the quickest recipe.
 
-    The server does not end by itself, and `export` is at work for long: they have their own tests.
+    Gives the folder where they ran, and each with its exit status. The server does not end by
+    itself, and `export` is at work for long: they have their own tests.
     """
-    draw_photo(tmp_path, monkeypatch)
-    folders = {"./flowers": tiny_folder, "./new-photos": tiny_folder / "test" / "north_west"}
-    short = SHORT | {word: str(folder) for word, folder in folders.items()}
-    run = []
-    for document, line in shell_lines():
-        words = [short.get(word, word) for word in shlex.split(line, comments=True)]
-        if document != README.name or words[0] != "cifarlab" or words[1] in ("serve", "export"):
-            continue
-        if "runs/tutorial_cnn-1" in words:  # another run than that of `quick`
-            shutil.copytree("runs/debug-1", "runs/tutorial_cnn-1")
-        with pytest.raises(SystemExit) as end:
-            cli.main(words[1:])
-        assert not end.value.code, words
-        run.append(words[1])
-    assert {"explore", "train", "evaluate", "report", "predict"} <= {*run}
+    folder, ended = tmp_path_factory.mktemp("readme"), {}
+    paths = {"./flowers": tiny_folder, "./new-photos": tiny_folder / "test" / "north_west"}
+    short = SHORT | {word: str(path) for word, path in paths.items()}
+    with contextlib.chdir(folder):
+        draw_photo()
+        for document, line in shell_lines():
+            words = [short.get(word, word) for word in shlex.split(line, comments=True)]
+            if document != README.name or words[0] != "cifarlab" or words[1] in ("serve", "export"):
+                continue
+            if "runs/tutorial_cnn-1" in words:  # another run than that of `quick`
+                shutil.copytree("runs/debug-1", "runs/tutorial_cnn-1")
+            with pytest.raises(SystemExit) as end:
+                cli.main(words[1:])
+            ended[tuple(words)] = end.value.code
+    return folder, ended
+
+
+def test_the_commands_of_the_readme_run(followed: tuple[Path, dict]) -> None:
+    _, ended = followed
+    assert not {words: status for words, status in ended.items() if status}
+    assert {"explore", "train", "evaluate", "report", "predict"} == {words[1] for words in ended}
+
+
+def test_the_run_folder_is_described(followed: tuple[Path, dict]) -> None:
+    """Every file that a run holds, and every key and array in those."""
+    page, run = text(DOCS / "reference" / "run-folder.md"), followed[0] / "runs" / "debug-1"
+    names = {f"{path.name}/" if path.is_dir() else path.name for path in run.iterdir()}
+    for name in ("data", "environment", "result"):
+        names |= json.loads((run / f"{name}.json").read_text(encoding="utf-8")).keys()
+    names |= Run(run).predictions("test").keys()
+    assert not [name for name in sorted(names) if f"`{name}`" not in page]
 
 
 def test_the_snippets_of_the_readme_run(
     tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In their order, in one namespace, on a small dataset and with the quickest recipe."""
-    draw_photo(tmp_path, monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    draw_photo()
     snippets, size = blocks(README, "python"), get_recipe("debug").image_size
     assert snippets
     names: dict[str, object] = {}
@@ -152,11 +173,8 @@ def test_the_snippets_of_the_readme_run(
         exec(compile(small, str(README), "exec"), names)
 
 
-def draw_photo(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in `folder`, where there is a ``photo.jpg``."""
-    from PIL import Image
-
-    monkeypatch.chdir(folder)
+def draw_photo() -> None:
+    """Make the ``photo.jpg`` that the documents speak of."""
     Image.new("RGB", (40, 30), "skyblue").save("photo.jpg")
 
 
@@ -189,9 +207,8 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 def anchors(path: Path) -> set[str]:
     """What a link may name in a document: its headings, as GitHub and the site both make them."""
-    titles = re.findall(
-        r"^#+ (.*)$", re.sub(r"^```.*?^```", "", text(path), flags=re.M | re.S), re.M
-    )
+    prose = re.sub(r"^```.*?^```", "", text(path), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.*)$", prose, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
