@@ -89,10 +89,10 @@ def recipes() -> str:
 
     found = {name: get_recipe(name).to_json() for name in recipe_names()}
     rows = [
-        (f"[`{name}`](#{name})", *measured(name), recipe["epochs"], code(recipe["model"]))
+        (f"[`{name}`](#{name})", *measured(name), recipe["epochs"])
         for name, recipe in found.items()
     ]
-    heading = ("recipe", "test accuracy", "n", "minutes", "parameters", "epochs", "model")
+    heading = ("recipe", "test accuracy", "n", "minutes", "parameters", "epochs")
     return "\n\n".join([table(heading, rows), *(section(recipe) for recipe in found.values())])
 
 
@@ -100,10 +100,10 @@ def measured(name: str) -> tuple[str, ...]:
     """Accuracy, n, minutes and parameters of a recipe's record; blank where it has none."""
     path = REPOSITORY / "records" / name / "record.json"
     if not path.exists():
-        return ("not measured yet", "", "", "")
+        return ("not&nbsp;yet", "", "", "")
     record = json.loads(path.read_text(encoding="utf-8"))
     low, high = record["accuracy_ci95"] or (None, None)
-    half = "" if low is None else f" ± {50 * (high - low):.1f}"
+    half = "" if low is None else f"&nbsp;±&nbsp;{50 * (high - low):.1f}"
     accuracy = f"[{100 * record['accuracy_mean']:.1f} %](../../records/{name}){half}"
     minutes, parameters = f"{record['seconds_mean'] / 60:.1f}", f"{record['parameters']:,}"
     return accuracy, str(record["n"]), minutes, parameters
