@@ -10,10 +10,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 SUITABLE := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
-.PHONY: help train test check lint format types lock clean
+.PHONY: help train test check lint format types docs docs-serve lock clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 train: $(VENV)/.package ## train the default recipe on CIFAR-10 (else on digits): make train ARGS="--epochs 3"
 	$(BIN)/cifarlab train --fallback digits $(ARGS)
@@ -34,6 +34,12 @@ format: $(VENV)/.package ## format, and mend what the linter can mend
 types: $(VENV)/.package ## check the types
 	$(BIN)/mypy
 
+docs: $(VENV)/.package ## write the documentation into site/; open site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+docs-serve: $(VENV)/.package ## the same on this machine, renewed as its files change
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --strict
+
 lock: $(VENV)/.package ## renew requirements.txt from pyproject.toml
 	$(PIP) install uv
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --fork-strategy fewest \
@@ -41,7 +47,7 @@ lock: $(VENV)/.package ## renew requirements.txt from pyproject.toml
 	  --output-file requirements.txt
 
 clean: ## remove the environment and everything built; runs/ stays
-	rm -rf $(VENV) build dist src/*.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist site src/*.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is a copy of what was installed, written last: an environment without it, or with
