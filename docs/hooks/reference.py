@@ -113,7 +113,7 @@ def section(recipe: Mapping[str, Any]) -> str:
     """A recipe's fields that are not as a recipe has them by default."""
     from cifarlab.recipes import Recipe
 
-    default = Recipe(name="", summary="", model="").to_json()
+    default = Recipe(name="default", summary="", model="").to_json()
     set_here = [
         (code(key), code(json.dumps(value)))
         for key, value in recipe.items()
