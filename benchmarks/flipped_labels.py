@@ -13,15 +13,18 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cifarlab import backend
-from cifarlab.audit import Audit
 from cifarlab.data import Dataset, Split, load_dataset
 from cifarlab.errors import CifarlabError
 from cifarlab.files import write_json
+from cifarlab.recipes import get_recipe
+
+if TYPE_CHECKING:
+    from cifarlab.audit import Audit
 
 
 def main(words: list[str] | None = None) -> None:
@@ -50,16 +53,15 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     from cifarlab.audit import audit
     from cifarlab.train import train
 
-    clean = load_dataset(arguments.data)
+    recipe = get_recipe(arguments.recipe)
+    clean = load_dataset(arguments.data, image_size=recipe.image_size)
     data, flipped = with_flips(clean, arguments.share, arguments.seed)
-    run = train(
-        data, arguments.recipe, seed=arguments.seed, epochs=arguments.epochs, out=arguments.keep
-    )
+    run = train(data, recipe, seed=arguments.seed, epochs=arguments.epochs, out=arguments.keep)
     found = audit(run, data=data)
     return {
         "settings": {
             "data": arguments.data,
-            "recipe": arguments.recipe,
+            "recipe": recipe.name,
             "share": arguments.share,
             "seed": arguments.seed,
             "images": len(data.train),
