@@ -60,9 +60,7 @@ def wait_for_epochs(run: Path, count: int, process: subprocess.Popen) -> None:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(
-    tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path
-) -> dict[str, Path]:
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> dict[str, Path]:
     """A finished run of each backend; the two are trained side by side."""
     runs = {backend: tmp_path_factory.mktemp(backend) / "whole" for backend in BACKENDS}
     training = [start(backend, tiny_folder, *WORDS, "--out", run) for backend, run in runs.items()]
