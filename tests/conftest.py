@@ -1,4 +1,4 @@
-"""Fixtures that need a browser or Keras; those that examples need too are in the root conftest."""
+"""Fixtures that need a browser or Keras; what examples need too is in the root's conftest."""
 
 from __future__ import annotations
 

@@ -12,11 +12,16 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cifarlab.serve.places import Overloaded
+
+# Rows handed out in one turn of the event loop. Fewer cost throughput: a turn has a price, and
+# answers that leave together let their clients' next requests arrive together.
+ROWS_A_TURN = 8
 
 Compute = Callable[[NDArray[np.uint8]], NDArray[np.floating]]
 
@@ -117,13 +122,14 @@ class MicroBatcher:
 
 
 def _answer(pairs: Iterator[tuple[_Waiting, NDArray[np.floating]]]) -> None:
-    """Give one its row now, and the others theirs in the loop's next turns: all the answers of a
-    batch in one turn would keep waiting, for as long as making them takes, who knocks meanwhile."""
-    for one, row in pairs:
+    """Give some their row now, and the others theirs in the loop's next turns: making all the
+    answers of a batch in one turn would keep waiting who knocks meanwhile."""
+    some = list(islice(pairs, ROWS_A_TURN))
+    for one, row in some:
         if not one.row.done():  # its caller may have left meanwhile
             one.row.set_result(row)
-            asyncio.get_running_loop().call_soon(_answer, pairs)
-            return
+    if some:
+        asyncio.get_running_loop().call_soon(_answer, pairs)
 
 
 def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
