@@ -56,7 +56,8 @@ def check(recipe: Recipe) -> None:
             value = getattr(value, rest)
         if value is not None and not holds(value):
             raise RecipeError(f"recipe: {name} must be {words}. Received: {value!r}")
-    for contradicts, rule, received in _contradictions(recipe):
+    contradictions = _contradictions(recipe) + _contradictions_of_images(recipe)
+    for contradicts, rule, received in contradictions:
         if contradicts:
             raise RecipeError(f"recipe: {rule}. Received: {received!r}")
 
@@ -79,32 +80,6 @@ def _contradictions(recipe: Recipe) -> list[tuple[bool, str, object]]:
             recipe.weight_decay > 0 and recipe.optimizer == "adam",
             'weight_decay needs optimizer="adamw", "sgd" or "muon"',
             recipe.optimizer,
-        ),
-        (
-            recipe.augmentation.crop > recipe.image_size,
-            "augmentation.crop must not be more than image_size",
-            recipe.augmentation.crop,
-        ),
-        (
-            recipe.augmentation.crop > 0
-            and (recipe.augmentation.rotation > 0 or recipe.augmentation.zoom > 0),
-            "augmentation.crop and rotation or zoom exclude each other: zoom in instead",
-            recipe.augmentation.crop,
-        ),
-        (
-            recipe.augmentation.crop > 0 and not recipe.sizes,
-            "augmentation.crop needs sizes, with those of the crops as they are trained on",
-            recipe.augmentation.crop,
-        ),
-        (
-            any(size < 1 for size in recipe.sizes),
-            "sizes must be 1 or more",
-            recipe.sizes,
-        ),
-        (
-            any(not 0 < share <= 1 for share in recipe.hard) or recipe.hard[:1] not in ((), (1.0,)),
-            "hard must be in (0, 1], and 1 at first, when no image's loss is known",
-            recipe.hard,
         ),
         (
             recipe.warmup > 0 and recipe.schedule not in ("cosine", "triangle"),
@@ -130,5 +105,37 @@ def _contradictions(recipe: Recipe) -> list[tuple[bool, str, object]]:
             watches and recipe.validation == 0,
             "plateau and early_stopping watch validation: validation must be above 0",
             recipe.validation,
+        ),
+    ]
+
+
+def _contradictions_of_images(recipe: Recipe) -> list[tuple[bool, str, object]]:
+    """The same, of the images that are trained on."""
+    return [
+        (
+            recipe.augmentation.crop > recipe.image_size,
+            "augmentation.crop must not be more than image_size",
+            recipe.augmentation.crop,
+        ),
+        (
+            recipe.augmentation.crop > 0
+            and (recipe.augmentation.rotation > 0 or recipe.augmentation.zoom > 0),
+            "augmentation.crop and rotation or zoom exclude each other: zoom in instead",
+            recipe.augmentation.crop,
+        ),
+        (
+            recipe.augmentation.crop > 0 and not recipe.sizes,
+            "augmentation.crop needs sizes, with those of the crops as they are trained on",
+            recipe.augmentation.crop,
+        ),
+        (
+            any(size < 1 for size in recipe.sizes),
+            "sizes must be 1 or more",
+            recipe.sizes,
+        ),
+        (
+            any(not 0 < share <= 1 for share in recipe.hard) or recipe.hard[:1] not in ((), (1.0,)),
+            "hard must be in (0, 1], and 1 at first, when no image's loss is known",
+            recipe.hard,
         ),
     ]
