@@ -23,10 +23,11 @@ SHORT = {
     "EPOCHS": 1,
     "FEW": 200,
     "FEW_EPOCHS": 2,
+    "HEIGHT": 2,
     "IMAGES": 600,
-    "RATES": (1e-3, 1e-2),
+    "RATES": (1e-3,),
     "RECIPE": "debug",
-    "SIZES": (100, 300),
+    "SIZES": (100,),
     "STEPS": 20,
 }
 WITHOUT_TRAINING = NOTEBOOKS[:2]  # what they do with CIFAR-10 takes seconds
