@@ -130,13 +130,20 @@ def test_the_committed_notebook_holds_a_real_run(path: Path) -> None:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_the_committed_notebook_is_tidy(path: Path) -> None:
-    """Nothing in it changes when it is run again but its outputs; no cell is a wall of code."""
+    """A new run changes nothing but outputs, no cell is a wall of code, no link is dead."""
     notebook = nbformat.read(path, as_version=4)
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
     assert notebook.metadata.kernelspec.name == "python3"
     ids = [cell.id for cell in notebook.cells]
     assert ids == [f"n{path.name[0]}-{i:02}" for i in range(len(ids))]
     assert not [cell.id for cell in notebook.cells if set(cell.metadata) - {"tags"}]
+    links = [
+        link
+        for cell in notebook.cells
+        if cell.cell_type == "markdown"
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", cell.source)
+    ]
+    assert not [link for link in links if not (path.parent / link).exists()]
     lines = {cell.id: len(cell.source.splitlines()) for cell in code_cells(notebook)}
     assert not {name: count for name, count in lines.items() if count > LONGEST_CELL}
 
