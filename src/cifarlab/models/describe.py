@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import keras
@@ -12,8 +14,19 @@ if TYPE_CHECKING:
 def summary_text(model: keras.Model) -> str:
     """Keras's table of a model's layers, 80 characters wide."""
     lines: list[str] = []
-    model.summary(print_fn=lambda line, **_: lines.append(line), line_length=80)
+    with _unshown():
+        model.summary(print_fn=lambda line, **_: lines.append(line), line_length=80)
     return "\n".join(lines)
+
+
+def _unshown() -> AbstractContextManager[Any]:
+    """Within it a notebook shows nothing: Keras's table leaves an empty output even where its text
+    is caught."""
+    if "IPython" not in sys.modules:
+        return nullcontext()
+    from IPython.utils.capture import capture_output
+
+    return capture_output(stdout=False, stderr=False)
 
 
 def telling_line(message: str) -> str:
