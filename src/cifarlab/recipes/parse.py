@@ -6,7 +6,7 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from cifarlab.errors import UnknownNameError, UsageError
@@ -35,6 +35,21 @@ def set_path(cls: type, value: dict[str, Any], key: str, text: str, prefix: str 
         raise UsageError(f"recipe: {name} has no parts, so {name}.{rest} cannot be set")
     else:
         value[head] = _parse(hint, text, name)
+
+
+def scale_lengths(value: dict[str, Any], factor: float, set_already: Container[str]) -> None:
+    """Multiply the lengths in pixels of a recipe's JSON form `value`, but those set already.
+
+    A recipe for images of 32 pixels that trains on crops of 28 would else train on a corner of
+    larger ones, and be measured on them whole.
+    """
+    if factor == 1:
+        return
+    if "sizes" not in set_already:
+        value["sizes"] = [max(1, round(factor * size)) for size in value["sizes"]]
+    for name, of_type in (("crop", round), ("cutout", round), ("blur", float)):
+        if f"augmentation.{name}" not in set_already:
+            value["augmentation"][name] = of_type(factor * value["augmentation"][name])
 
 
 def _group_or_type(hint: Any) -> Any:

@@ -143,7 +143,8 @@ def replace_fields(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
     Args:
         recipe: what to start from.
         settings: field name (dotted inside a group: ``augmentation.flip``) to text. ``none``
-            switches a group off; ``model_options.NAME`` takes a JSON value.
+            switches a group off; ``model_options.NAME`` takes a JSON value. Lengths in pixels
+            that are not set themselves keep their share of a new ``image_size``.
 
     Raises:
         UnknownNameError: no such field; names the nearest.
@@ -154,11 +155,13 @@ def replace_fields(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
         >>> replace_fields(base, {"epochs": "3", "augmentation.flip": "true"}).augmentation.flip
         True
     """
-    from cifarlab.recipes.parse import set_path  # text to values: a concern of its own
+    # Text to values: a concern of its own.
+    from cifarlab.recipes.parse import scale_lengths, set_path
 
     value = recipe.to_json()
     for key, text in settings.items():
         set_path(Recipe, value, key, text)
+    scale_lengths(value, value["image_size"] / recipe.image_size, set_already=settings)
     return Recipe.from_json(value)
 
 
