@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import time
@@ -25,6 +26,7 @@ def tint(slow_ms: float = 0.0) -> Predictor:
 
 def announce(address: str) -> None:
     assert not {"keras", "tensorflow", "jax"} & set(sys.modules), "serving needs no framework"
+    assert gc.get_freeze_count() > 10_000, "full collections would stop the event loop"
     print(address, flush=True)
 
 
