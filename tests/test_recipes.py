@@ -30,17 +30,6 @@ CLASSIC = ("tutorial_cnn", "onehot_cnn", "augmented_cnn", "regularized_cnn", "pl
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_lengths_in_pixels_follow_the_size_of_the_images() -> None:
-    recipe = get_recipe("quick")
-    assert (recipe.sizes, recipe.augmentation.crop) == ((16, 20, 20, 28), 28)
-    larger = replace_fields(recipe, {"image_size": "64"})
-    assert (larger.sizes, larger.augmentation.crop) == ((32, 40, 40, 56), 56)
-    assert larger.augmentation.shift == recipe.augmentation.shift  # a share already
-    asked = replace_fields(recipe, {"augmentation.crop": "48", "image_size": "64"})
-    assert (asked.sizes, asked.augmentation.crop) == ((32, 40, 40, 56), 48)
-    assert replace_fields(get_recipe("fast96"), {"image_size": "48"}).augmentation.cutout == 18
-
-
 def test_every_recipe_survives_json(name: str) -> None:
     recipe = get_recipe(name)
     text = json.dumps(recipe.to_json(), allow_nan=False)
@@ -115,6 +104,17 @@ def test_json_that_is_no_recipe_names_the_field(value: object, message: str) -> 
 
 
 # --- --set ---
+
+
+def test_lengths_in_pixels_follow_the_size_of_the_images() -> None:
+    recipe = get_recipe("quick")
+    assert (recipe.sizes, recipe.augmentation.crop) == ((16, 20, 20, 28), 28)
+    larger = replace_fields(recipe, {"image_size": "64"})
+    assert (larger.sizes, larger.augmentation.crop) == ((32, 40, 40, 56), 56)
+    assert larger.augmentation.shift == recipe.augmentation.shift  # a share already
+    asked = replace_fields(recipe, {"augmentation.crop": "48", "image_size": "64"})
+    assert (asked.sizes, asked.augmentation.crop) == ((32, 40, 40, 56), 48)
+    assert replace_fields(get_recipe("fast96"), {"image_size": "48"}).augmentation.cutout == 18
 
 
 @pytest.mark.parametrize(
