@@ -17,7 +17,13 @@ from cifarlab.cli.console import Json, emit, next_steps, say, table
 from cifarlab.errors import CifarlabError
 
 # of pyproject.toml -> the module that tells
-_EXTRAS = {"export": "tf2onnx", "jax": "jax", "serve": "fastapi", "track": "tensorboard"}
+_EXTRAS = {
+    "export": "tf2onnx",
+    "jax": "jax",
+    "notebooks": "jupyterlab",
+    "serve": "fastapi",
+    "track": "tensorboard",
+}
 
 
 def register(app: typer.Typer) -> None:
