@@ -112,6 +112,14 @@ def make_model(
     return model
 
 
+def load_again(run: Run, source: str | Path | None = None, *, download: bool = True) -> Dataset:
+    """What is at `source`, or where the run's own data was, in the shape of the run's images."""
+    known = run.data
+    place = known["source"] if source is None else source
+    size, fit = known["image_size"], known["fit"]
+    return load_dataset(place, image_size=size, fit=fit, download=download)
+
+
 def find_data(
     run: Run, data: Dataset | str | Path | None = None, *, download: bool = True
 ) -> Dataset:
@@ -126,12 +134,7 @@ def find_data(
         DataError: other classes.
     """
     known = run.data
-    if not isinstance(data, Dataset):
-        data_or_own = known["source"] if data is None else data
-        shape = {"image_size": known["image_size"], "fit": known["fit"]}
-        dataset = load_dataset(data_or_own, **shape, download=download)
-    else:
-        dataset = data
+    dataset = data if isinstance(data, Dataset) else load_again(run, data, download=download)
     if data is None and dataset.fingerprint != known["fingerprint"]:
         raise RunError(
             f"the data at {known['source']} is not what {run.path} was trained on "

@@ -22,7 +22,13 @@ from cifarlab.metrics import accuracy, calibrate, log_loss
 from cifarlab.models import create_model
 from cifarlab.models.describe import summary_text
 from cifarlab.optim import make_callbacks, make_optimizer
-from cifarlab.prepare import describe_data, describe_model, make_model, make_program
+from cifarlab.prepare import (
+    describe_data,
+    describe_model,
+    load_again,
+    make_model,
+    make_program,
+)
 from cifarlab.recipes import Recipe, get_recipe
 from cifarlab.run import Run
 from cifarlab.unknowns import energy, threshold
@@ -120,8 +126,7 @@ def resume(
     run = run if isinstance(run, Run) else Run(run)
     recipe = own_recipe(run)
     if not isinstance(data, Dataset):
-        known = run.data
-        data = load_dataset(data or known["source"], image_size=recipe.image_size, fit=known["fit"])
+        data = load_again(run, data)
     then, now = run.environment, backend.environment(recipe.precision)
     _require_same(run, "fingerprint", run.data["fingerprint"], data.fingerprint)
     for key in DECIDING:

@@ -12,7 +12,7 @@ from cifarlab.data import Dataset, load_dataset
 from cifarlab.errors import DataNotFoundError, RunError, UsageError
 from cifarlab.evaluate import evaluate
 from cifarlab.explain import keep_maps
-from cifarlab.prepare import SPLIT_SEED
+from cifarlab.prepare import SPLIT_SEED, load_again
 from cifarlab.recipes import Recipe, get_recipe, replace_fields
 from cifarlab.run import Run
 from cifarlab.train import own_recipe, resume, train
@@ -75,8 +75,7 @@ def go_on(
                 f"{path} was started with {name} {then[name]}, not {value}; "
                 "leave it out to go on, or train anew without --resume"
             )
-    known = run.data
-    data = load_dataset(source or known["source"], image_size=own.image_size, fit=known["fit"])
+    data = load_again(run, source)
     with training_display() as display:
         run = resume(run, data=data, display=display)
     return finish(run, data, split)
