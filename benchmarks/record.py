@@ -10,6 +10,7 @@ says what was tried, is written by hand.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import shutil
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 
 from cifarlab.files import write_json
 from cifarlab.metrics import mean_interval
+from cifarlab.recipes import Recipe, get_recipe
 from cifarlab.run import Run
 
 KEPT = ("result.json", "history.csv", "recipe.json", "environment.json")
@@ -60,6 +62,9 @@ def summarize(name: str, runs: list[Run]) -> dict[str, Any]:
             )
         if run.recipe != recipe:
             sys.exit(f"{run.path} has another recipe than {runs[0].path}")
+    stock = dataclasses.replace(get_recipe(recipe["name"]), epochs=recipe["epochs"])
+    if Recipe.from_json(recipe) != stock:
+        sys.exit(f"{runs[0].path}: fields of {stock.name} were set; the command would not say so")
     environment = runs[0].environment
     mean, low, high = mean_interval([result["accuracy"] for result in results])
     seconds = [sum(result["seconds"].values()) for result in results]

@@ -72,7 +72,7 @@ def test_flip_mirrors_about_half_and_does_nothing_else() -> None:
 
 
 def test_shift_by_hand(draw) -> None:
-    draw([0], [2])  # the corner of the crop: up to the first padded row, right to the last column
+    draw([-1], [1])  # the corner of the crop: a row above the image, a column to the right
     shifted = run(random_shift, ramp(4), 1)
     rows, columns = [1, 0, 1, 2], [1, 2, 3, 2]  # reflected: the edge itself is not repeated
     np.testing.assert_array_equal(shifted, ramp(4)[:, rows][:, :, columns])

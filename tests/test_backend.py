@@ -85,6 +85,15 @@ def test_importing_it_loads_no_framework() -> None:
 
 # --- load ---
 
+
+def test_the_package_itself_loads_what_it_needs_in_silence() -> None:
+    program = (
+        "import os, sys; os.dup2(1, 2)\n"  # what is said in error is printed
+        "import cifarlab; cifarlab.train, cifarlab.load_dataset; print('keras' in sys.modules)"
+    )
+    assert run_python(program) == "True\n"
+
+
 NOISY = """
 import os
 os.write(2, b"notice of C++\\n")

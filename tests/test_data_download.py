@@ -31,6 +31,7 @@ class Server(ThreadingHTTPServer):
         self.ranges = True  # answers to Range
         self.cut_after: int | None = None  # bytes an answer, then the connection ends
         self.redirect: str | None = None
+        self.length: str | None = None  # said to be the content's
         self.seconds_a_chunk = 0.0
         self.asked: list[str | None] = []  # the Range of each request
         self.host = f"127.0.0.1:{self.server_port}"
@@ -60,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         body = server.content[start:]
         self.send_response(206 if wanted and server.ranges else 200)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", server.length or str(len(body)))
         if wanted and server.ranges:
             last = len(server.content) - 1
             self.send_header("Content-Range", f"bytes {start}-{last}/{len(server.content)}")
@@ -129,6 +130,11 @@ def test_a_file_of_another_size_is_not_even_fetched(server: Server, tmp_path: Pa
     with pytest.raises(UnreachableError, match="gives 26 bytes, not 300,000: it is another file"):
         server.fetch(tmp_path)
     assert list(tmp_path.glob("data*")) == []
+
+
+def test_a_length_that_is_no_number_says_nothing(server: Server, tmp_path: Path) -> None:
+    server.length = "many"
+    assert server.fetch(tmp_path).read_bytes() == CONTENT
 
 
 def test_only_https_is_spoken(server: Server, tmp_path: Path) -> None:

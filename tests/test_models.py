@@ -16,9 +16,9 @@ from cifarlab.models import adapt, create_model, list_models, model_options, reg
 from cifarlab.models.features import with_features
 from cifarlab.models.layers import (
     Dirac,
+    FastConv2D,
     FusedBatchNormalization,
     PatchWhitening,
-    SmallMapConv2D,
 )
 
 SIZE, CLASSES = 20, 3  # the smallest that every model takes
@@ -374,14 +374,14 @@ def test_what_cannot_be_built_is_one_line_with_the_reason(name: str, options: di
     assert "Exception encountered" not in str(error.value)  # Keras's heading, not the reason
 
 
-# --- convolution on small maps ---
+# --- faster convolution ---
 
 
 @pytest.mark.parametrize("shape", [(6, 2, 2, 3), (5, 5, 5, 4), (4, 9, 9, 3)], ids=str)
-def test_small_map_convolution_is_keras_own_in_output_and_gradients(shape: tuple) -> None:
+def test_fast_convolution_is_keras_own_in_output_and_gradients(shape: tuple) -> None:
     random = np.random.default_rng(0)
     images = tf.constant(random.normal(size=shape).astype("float32"))
-    ours, keras_own = SmallMapConv2D(7), layers.Conv2D(7, 3, padding="same")
+    ours, keras_own = FastConv2D(7), layers.Conv2D(7, 3, padding="same")
     results = []
     for layer in (ours, keras_own):
         layer.build(shape)
@@ -395,20 +395,54 @@ def test_small_map_convolution_is_keras_own_in_output_and_gradients(shape: tuple
         np.testing.assert_allclose(a, b, atol=2e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("side", [2, 3, 6, 7, 9, 12], ids=str)
+def test_a_convolution_that_is_pooled_leaves_out_only_what_pooling_drops(side: int) -> None:
+    shape = (4, side, side, 3)
+    images = tf.constant(np.random.default_rng(0).normal(size=shape).astype("float32"))
+    ours, keras_own = FastConv2D(5, pooled=True), layers.Conv2D(5, 3, padding="same")
+    results = []
+    for layer in (ours, keras_own):
+        layer.build(shape)
+        layer.set_weights([w.copy() for w in ours.get_weights()])
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            out = layers.MaxPooling2D(2)(layer(images))
+            loss = tf.reduce_sum(out * tf.cos(out))
+        results.append([out, *tape.gradient(loss, [images, *layer.trainable_variables])])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-4, rtol=1e-4)
+    even = side - side % 2
+    assert ours(images).shape == ours.compute_output_shape(shape) == (4, even, even, 5)
+
+
+def test_a_convolution_that_is_pooled_takes_maps_of_any_shape() -> None:
+    layer = FastConv2D(5, pooled=True)
+    model = keras.Sequential([keras.Input((None, None, 3)), layer, layers.MaxPooling2D(2)])
+    assert layer.output.shape == (None, None, None, 5)
+    shapes = [(6, 6), (7, 7), (6, 9), (9, 6)]
+    assert [model(np.ones((1, *s, 3))).shape[1:3] for s in shapes] == [
+        (s // 2, t // 2) for s, t in shapes
+    ]
+    assert FastConv2D(5, pooled=True)(np.ones((1, 6, 9, 3))).shape == (1, 6, 9, 5)
+
+
 @pytest.mark.parametrize("options", [{"strides": 2}, {"dilation_rate": 2}, {"groups": 2}], ids=str)
-def test_small_map_convolution_ignores_nothing_that_it_is_given(options: dict) -> None:
-    images = np.random.default_rng(0).normal(size=(3, 6, 6, 4)).astype("float32")
-    ours, keras_own = SmallMapConv2D(8, **options), layers.Conv2D(8, 3, padding="same", **options)
+def test_fast_convolution_ignores_nothing_that_it_is_given(options: dict) -> None:
+    images = np.random.default_rng(0).normal(size=(3, 7, 7, 4)).astype("float32")
+    ours = FastConv2D(8, pooled=True, **options)
+    keras_own = layers.Conv2D(8, 3, padding="same", **options)
     for layer in (ours, keras_own):
         layer.build(images.shape)
         layer.set_weights(ours.get_weights())
     np.testing.assert_allclose(ours(images), keras_own(images), atol=1e-6)
 
 
-def test_small_map_convolution_comes_back_from_its_configuration() -> None:
-    layer = SmallMapConv2D(5, use_bias=False, kernel_initializer=Dirac(), name="conv")
+def test_fast_convolution_comes_back_from_its_configuration() -> None:
+    dirac = {"use_bias": False, "kernel_initializer": Dirac()}
+    layer = FastConv2D(5, pooled=True, name="conv", **dirac)
     back = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert (back.name, back.filters, back.kernel_size, back.use_bias) == ("conv", 5, (3, 3), False)
+    assert back.pooled
 
 
 # --- batch normalisation ---

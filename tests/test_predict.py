@@ -18,6 +18,7 @@ from PIL import Image
 from cifarlab import predict as api
 from cifarlab.bundled import bundled_path
 from cifarlab.cli import main
+from cifarlab.cli.sorting import sort_into
 from cifarlab.data.decode import decode_image, fit_image
 from cifarlab.data.find import find_images
 from cifarlab.errors import CifarlabError, ImageError, ModelFileError, RunError, UnknownNameError
@@ -444,6 +445,14 @@ def test_sort_into_copies_and_overwrites_nothing(cli, photos, tmp_path):
         before[photos / "b" / "red.png"],
     }
     assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.parametrize("label", ["unknown", "Unknown", " unknown "])
+def test_a_class_called_unknown_has_a_folder_of_its_own(tmp_path, label):
+    picture = Prediction("a.png", label, 0.9, {label: 0.9})
+    for known, folder in ((True, label.strip() + "_"), (False, "unknown")):
+        path = sort_into(tmp_path, b"picture", dataclasses.replace(picture, known=known))
+        assert path.parent.name == folder
 
 
 def test_sort_into_links(cli, photos, tmp_path):

@@ -268,6 +268,15 @@ def test_values_that_cannot_work_are_refused_before_training(setting: str) -> No
         replace_fields(recipe, {key: text})
 
 
+@pytest.mark.parametrize("key", ["momentum", "bias_rate", "head_rate", "final_rate"])
+def test_a_field_without_effect_is_not_ignored_when_it_is_set(key: str) -> None:
+    adam = dataclasses.replace(BASE, optimizer="adam", schedule="constant")
+    with pytest.raises(RecipeError, match=rf'{key} needs (optimizer|schedule)=".* Received: '):
+        replace_fields(adam, {key: "0.5"})
+    muon = {"optimizer": "muon", "schedule": "triangle"}  # set in the same command, in any order
+    assert getattr(replace_fields(adam, {key: "0.5", **muon}), key) == 0.5
+
+
 @pytest.mark.parametrize("schedule", ["constant", "exponential"])
 def test_a_warm_up_that_no_schedule_follows_is_not_ignored(schedule: str) -> None:
     with pytest.raises(RecipeError, match="warmup"):

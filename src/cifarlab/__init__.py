@@ -12,7 +12,6 @@ Importing the package imports no Keras: each name below is loaded when it is fir
 
 from __future__ import annotations
 
-import importlib
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -115,7 +114,11 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'cifarlab' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"cifarlab.{_HOME[name]}"), name)
+    from cifarlab import backend
+
+    # Without TensorFlow's notices, but with every package: who imports us may go on to use it.
+    module = backend.import_quietly(f"cifarlab.{_HOME[name]}", without=frozenset())
+    value = getattr(module, name)
     globals()[name] = value  # the next look-up finds it at once
     return value
 

@@ -18,10 +18,26 @@ from keras import ops, random
 from cifarlab.recipes import Augmentation
 
 
+def mirror(images: Any, which: Any) -> Any:
+    """Mirror left and right the images that bool `which` (N,) says."""
+    # Not images[:, :, ::-1], which is the same but takes TensorFlow on a CPU 7 times longer.
+    return ops.where(which[:, None, None, None], ops.flip(images, axis=2), images)
+
+
 def random_flip(images: Any, seed: random.SeedGenerator) -> Any:
     """Mirror left and right, each image with probability 1/2."""
-    flip = random.uniform((ops.shape(images)[0], 1, 1, 1), seed=seed) < 0.5
-    return ops.where(flip, images[:, :, ::-1], images)
+    return mirror(images, random.uniform((ops.shape(images)[0],), seed=seed) < 0.5)
+
+
+def reflect(index: Any, side: int) -> Any:
+    """The pixel in [0, side) that is seen at `index`, up to ``side - 1`` beyond either border.
+
+    Example:
+        >>> np.asarray(reflect(np.arange(-2, 5), side=3)).tolist()
+        [2, 1, 0, 1, 2, 1, 0]
+    """
+    last = side - 1
+    return last - ops.abs(last - ops.abs(index))
 
 
 def random_shift(
@@ -31,17 +47,19 @@ def random_shift(
     `pixels` beyond its border, where the reflection of the image is seen.
 
     Without `crop` it is as large as the image, which so is moved by up to `pixels` both ways.
-    Padding by reflection and cropping at random (He et al. 2015 pad with zeros), as one gather.
+    Padding by reflection and cropping at random (He et al. 2015 pad with zeros), as one gather
+    from the images as they are.
     """
     n, side = ops.shape(images)[0], images.shape[1]
-    crop, wide = crop or side, side + 2 * pixels
-    padding = ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0))
-    padded = ops.reshape(ops.pad(images, padding, mode="reflect"), (-1, images.shape[-1]))
-    corner = random.randint((2, n, 1, 1), 0, wide - crop + 1, dtype="int32", seed=seed)
-    rows = corner[0] + ops.arange(crop, dtype="int32")[None, :, None]  # (N, crop, 1)
-    columns = corner[1] + ops.arange(crop, dtype="int32")[None, None, :]  # (N, 1, crop)
+    crop = crop or side
+    stop = side + pixels - crop + 1
+    corner = random.randint((2, n, 1, 1), -pixels, stop, dtype="int32", seed=seed)
+    along = ops.arange(crop, dtype="int32")
+    rows = reflect(corner[0] + along[None, :, None], side)  # (N, crop, 1)
+    columns = reflect(corner[1] + along[None, None, :], side)  # (N, 1, crop)
     image = ops.arange(n, dtype="int32")[:, None, None]
-    return ops.take(padded, (image * wide + rows) * wide + columns, axis=0)  # (N, crop, crop, 3)
+    flat = ops.reshape(images, (-1, images.shape[-1]))
+    return ops.take(flat, (image * side + rows) * side + columns, axis=0)  # (N, crop, crop, 3)
 
 
 def random_affine(
@@ -205,7 +223,7 @@ class Augment(keras.layers.Layer):
         """
         a, seed = self.augmentation, self.seed_generator
         if a.flip and a.alternate and mirrored is not None:
-            images = ops.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
+            images = mirror(images, mirrored)
         elif a.flip:
             images = random_flip(images, seed)
         if a.rotation or a.zoom:

@@ -75,7 +75,7 @@ def load(name: str | None = None) -> str:
 
 
 def import_quietly(module: str, without: Set[str] = frozenset(UNNEEDED)) -> ModuleType:
-    """Import a module that loads TensorFlow, without its notices and the packages `without`."""
+    """Import a module that may load TensorFlow, without its notices and the packages `without`."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its start-up notices
     with _absent(without), stderr_aside():
         return importlib.import_module(module)

@@ -16,6 +16,8 @@ from typing import BinaryIO
 from cifarlab.files import cannot_write, replacing, write_bytes
 from cifarlab.predict import Prediction
 
+UNKNOWN = "unknown"  # the folder of what is none of the classes
+
 
 def write_csv(path: Path, predictions: Sequence[Prediction]) -> None:
     """Write file, label, probability, known, error and a column a class, whole or not at all."""
@@ -50,7 +52,9 @@ def sort_into(
     """
     label = prediction.label if prediction.known else None
     # A class may have any name: in a folder's name it must not lead elsewhere.
-    name = re.sub(r"[^\w .+-]", "_", label).strip(" .") or "_" if label else "unknown"
+    name = re.sub(r"[^\w .+-]", "_", label).strip(" .") or "_" if label else UNKNOWN
+    if label and name.casefold() == UNKNOWN:
+        name += "_"  # the class of this name, apart from what is no class
     if not isinstance(source, Path):
         return _copied(io.BytesIO(source), free_path(folder / name, file_name(source)))
     path = free_path(folder / name, source.name, same_as=source)

@@ -157,8 +157,9 @@ class _Download:
         with self.opener.open(request, timeout=TIMEOUT_SECONDS) as response:
             if offset and not self._continues(response, offset):
                 offset = 0
-            length = response.headers.get("Content-Length")
-            if length is not None and offset + int(length) != self.archive.size:
+            length = response.headers.get("Content-Length", "")
+            # One that is no number says nothing; the archive's hash is checked in any case.
+            if length.isdecimal() and offset + int(length) != self.archive.size:
                 raise UnreachableError(
                     f"{self.archive.url} gives {offset + int(length):,} bytes, "
                     f"not {self.archive.size:,}: it is another file"

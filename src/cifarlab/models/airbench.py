@@ -21,9 +21,9 @@ from keras import layers
 
 from cifarlab.models.layers import (
     Dirac,
+    FastConv2D,
     FusedBatchNormalization,
     PatchWhitening,
-    SmallMapConv2D,
     pixels,
 )
 from cifarlab.models.registry import register
@@ -44,7 +44,8 @@ def activate(x: Any, activation: str, name: str) -> Any:
 def conv_norm(x: Any, width: int, momentum: float, name: str, *, pool: bool = False) -> Any:
     """3x3 convolution that starts as the identity, optional 2x2 max pooling, batch
     normalisation with a bias and no scale: (N, S, S, C) to (N, S, S, width) or half of S."""
-    x = SmallMapConv2D(width, use_bias=False, kernel_initializer=Dirac(), name=f"{name}_conv")(x)
+    dirac = {"use_bias": False, "kernel_initializer": Dirac()}
+    x = FastConv2D(width, pooled=pool, name=f"{name}_conv", **dirac)(x)
     x = layers.MaxPooling2D(2, name=f"{name}_pool")(x) if pool else x
     return FusedBatchNormalization(momentum, scale=False, name=f"{name}_norm")(x)
 

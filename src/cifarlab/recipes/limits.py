@@ -62,6 +62,25 @@ def check(recipe: Recipe) -> None:
             raise RecipeError(f"recipe: {rule}. Received: {received!r}")
 
 
+# Field -> the field and its values without which it has no effect.
+NEEDS = {
+    "momentum": ("optimizer", ("sgd", "muon")),
+    "bias_rate": ("optimizer", ("muon",)),
+    "head_rate": ("optimizer", ("muon",)),
+    "final_rate": ("schedule", ("exponential", "steps", "cosine", "triangle")),
+}
+
+
+def check_effect(recipe: Recipe, name: str) -> None:
+    """Raise `RecipeError` where the field `name`, which somebody has set, has no effect."""
+    other, values = NEEDS.get(name, ("name", (recipe.name,)))
+    value = getattr(recipe, other)
+    if value not in values:
+        first, last = ", ".join(f'"{v}"' for v in values[:-1]), f'"{values[-1]}"'
+        needed = f"{first} or {last}" if first else last
+        raise RecipeError(f"recipe: {name} needs {other}={needed}. Received: {value!r}")
+
+
 def _contradictions(recipe: Recipe) -> list[tuple[bool, str, object]]:
     """(whether it is so, what would be right, what was given)."""
     watches = recipe.plateau is not None or recipe.early_stopping is not None

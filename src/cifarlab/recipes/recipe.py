@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Literal
 
 from cifarlab.errors import UnknownNameError, UsageError
-from cifarlab.recipes.limits import check
+from cifarlab.recipes.limits import check, check_effect
 
 Value = Any  # bool, int, float, str, None, or a tuple of them
 
@@ -148,7 +148,8 @@ def replace_fields(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
 
     Raises:
         UnknownNameError: no such field; names the nearest.
-        UsageError: the text is not a value of the field's type.
+        UsageError: the text is not a value of the field's type, or the field has no effect in this
+            recipe.
 
     Example:
         >>> base = Recipe(name="mine", summary="", model="tutorial_cnn")
@@ -162,7 +163,10 @@ def replace_fields(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
     for key, text in settings.items():
         set_path(Recipe, value, key, text)
     scale_lengths(value, value["image_size"] / recipe.image_size, set_already=settings)
-    return Recipe.from_json(value)
+    changed = Recipe.from_json(value)
+    for key in settings:
+        check_effect(changed, key)
+    return changed
 
 
 def _to_json(value: Any) -> Any:

@@ -109,7 +109,7 @@ def _page(predictor: Predictor, file_bytes: int) -> str:
         facts=model_facts(predictor),
         limits=limits(predictor),
         calibrated=predictor.temperature != 1,
-        refuses=bool(predictor.known_threshold),
+        refuses=predictor.known_threshold is not None,
         examples=examples_for(predictor.class_names),
         accept=",".join(sorted(EXTENSIONS)),
         file_bytes=file_bytes,
