@@ -19,7 +19,7 @@ from typing import Any
 
 from cifarlab.files import write_json
 from cifarlab.metrics import mean_interval
-from cifarlab.recipes import Recipe, get_recipe
+from cifarlab.recipes import Recipe, get_recipe, recipe_names
 from cifarlab.run import Run
 
 KEPT = ("result.json", "history.csv", "recipe.json", "environment.json")
@@ -44,6 +44,16 @@ def main() -> None:
     print(json.dumps(record, indent=2))
 
 
+def refuse_other_recipe(run: Run) -> None:
+    """Stop where the command that a record gives would train something else than `run`."""
+    recipe = Recipe.from_json(run.recipe)
+    stock = get_recipe(recipe.name) if recipe.name in recipe_names() else None
+    if stock is None or recipe != dataclasses.replace(
+        stock, epochs=recipe.epochs, summary=recipe.summary
+    ):
+        sys.exit(f"{run.path}: its recipe is not, or no longer, the recipe called {recipe.name}")
+
+
 def robustness_looks(run: Run) -> int:
     """1 where robustness was measured on test, which is a look that finds out something else."""
     path = run.path / ROBUSTNESS
@@ -62,9 +72,7 @@ def summarize(name: str, runs: list[Run]) -> dict[str, Any]:
             )
         if run.recipe != recipe:
             sys.exit(f"{run.path} has another recipe than {runs[0].path}")
-    stock = dataclasses.replace(get_recipe(recipe["name"]), epochs=recipe["epochs"])
-    if Recipe.from_json(recipe) != stock:
-        sys.exit(f"{runs[0].path}: fields of {stock.name} were set; the command would not say so")
+    refuse_other_recipe(runs[0])
     environment = runs[0].environment
     mean, low, high = mean_interval([result["accuracy"] for result in results])
     seconds = [sum(result["seconds"].values()) for result in results]

@@ -144,6 +144,15 @@ def test_several_compilations_are_no_news() -> None:
     assert backend._worth_reading(logging.makeLogRecord({"msg": "%s", "args": ("no memory",)}))
 
 
+@pytest.mark.skipif(os.name == "nt", reason="another way to have no standard error")
+def test_without_a_standard_error_it_loads_all_the_same(tmp_path) -> None:
+    (tmp_path / "quiet.py").write_text("import sys; print(sys.stderr)")
+    program = "import cifarlab.backend as b; b.import_quietly('quiet')"
+    closed = f'exec 2>&-; exec "{sys.executable}" -c "{program}"'
+    done = subprocess.run(["sh", "-c", closed], stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "None\n")
+
+
 def test_a_load_that_fails_shows_what_was_said(tmp_path) -> None:
     done = load_in_a_process(tmp_path, NOISY + "raise ImportError('no such symbol')\n")
     assert done.returncode == 1

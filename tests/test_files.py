@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from cifarlab import files
-from cifarlab.errors import CifarlabError
+from cifarlab.errors import CifarlabError, RunError
+from cifarlab.files import claimed
 
 
 def test_writes_and_replaces(tmp_path: Path) -> None:
@@ -108,3 +109,36 @@ def test_a_kill_at_any_moment_leaves_one_whole_version(tmp_path: Path) -> None:
         content = path.read_text()
         assert len(content) == 200_000
         assert len(set(content)) == 1
+
+
+# --- claimed ---
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no lock on folders")
+def test_a_folder_is_claimed_once_and_until_the_process_ends(tmp_path: Path) -> None:
+    holds = "import sys, time; from pathlib import Path; from cifarlab.files import claimed\n"
+    holds += "with claimed(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", holds, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(RunError, match="another process is at work"), claimed(tmp_path):
+            pass
+        other.kill()
+        other.wait()
+        with claimed(tmp_path):  # nothing is left behind
+            assert list(tmp_path.iterdir()) == []
+    with claimed(tmp_path):
+        pass
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no lock on folders")
+def test_a_drive_without_locks_is_no_reason_not_to_train(tmp_path: Path, monkeypatch) -> None:
+    import fcntl
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with claimed(tmp_path):
+        pass

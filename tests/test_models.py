@@ -20,6 +20,7 @@ from cifarlab.models.layers import (
     FusedBatchNormalization,
     PatchWhitening,
 )
+from fresh_process import run_python
 
 SIZE, CLASSES = 20, 3  # the smallest that every model takes
 MEAN, STD = (100.0, 110.0, 120.0), (50.0, 60.0, 70.0)
@@ -413,6 +414,26 @@ def test_a_convolution_that_is_pooled_leaves_out_only_what_pooling_drops(side: i
         np.testing.assert_allclose(a, b, atol=2e-4, rtol=1e-4)
     even = side - side % 2
     assert ours(images).shape == ours.compute_output_shape(shape) == (4, even, even, 5)
+
+
+ON_JAX = """
+import os
+os.environ["KERAS_BACKEND"] = "jax"
+import numpy as np
+from keras import layers
+from cifarlab.models.layers import FastConv2D
+images = np.random.default_rng(0).normal(size=(2, 7, 7, 3)).astype("float32")
+ours, own = FastConv2D(5, pooled=True), layers.Conv2D(5, 3, padding="same")
+for layer in (ours, own):
+    layer.build(images.shape)
+    layer.set_weights(ours.get_weights())
+pool = layers.MaxPooling2D(2)
+print(ours(images).shape, np.abs(pool(ours(images)) - pool(own(images))).max() < 1e-5)
+"""
+
+
+def test_a_convolution_that_is_pooled_leaves_out_the_same_on_jax() -> None:
+    assert run_python(ON_JAX) == "(2, 6, 6, 5) True\n"
 
 
 def test_a_convolution_that_is_pooled_takes_maps_of_any_shape() -> None:

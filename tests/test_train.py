@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from cifarlab.data import Dataset, Split, load_dataset
 from cifarlab.errors import DataError, RunError, UsageError
 from cifarlab.evaluate import evaluate
-from cifarlab.files import write_json
+from cifarlab.files import claimed, write_json
 from cifarlab.recipes import Augmentation, get_recipe
 from cifarlab.run import Run
 from cifarlab.train import resume, train
@@ -179,6 +180,7 @@ def test_a_seed_out_of_range_is_refused(tmp_path: Path, tiny_dataset: Dataset) -
     [
         ("data.json", "fingerprint", "sha256:0", "its fingerprint is sha256:0"),
         ("environment.json", "threads", 999, "its threads is 999"),
+        ("environment.json", "cpu", "abacus", "its cpu is abacus"),
         ("environment.json", "precision", "float8", "its precision is float8"),
         ("environment.json", "versions", {"keras": "1.0"}, "its version of keras is 1.0"),
     ],
@@ -195,6 +197,12 @@ def test_resume_names_what_differs(
     write_json(copy.path / file, {**content, key: value})
     with pytest.raises(RunError, match=message):
         resume(copy)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no lock on folders")
+def test_a_run_is_trained_by_one_process_at_a_time(digits_run: Run) -> None:
+    with claimed(digits_run.path), pytest.raises(RunError, match="another process is at work"):
+        resume(digits_run)
 
 
 def test_resume_of_a_finished_run_changes_nothing(digits_run: Run) -> None:

@@ -15,7 +15,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Iterator, Set
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -86,11 +86,18 @@ def stderr_aside() -> Iterator[None]:
     """Keep what is written to the standard error within the block, and show it only on an error.
 
     TensorFlow's C++ writes lines about its build there while it loads, past every setting of its
-    log level.
+    log level. Where there is no standard error, or no place for a file, nothing is put aside.
     """
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as aside:
-        descriptor = os.dup(2)
+    with ExitStack() as stack:
+        try:
+            descriptor = os.dup(2)
+            stack.callback(os.close, descriptor)
+            aside = stack.enter_context(tempfile.TemporaryFile())
+        except OSError:
+            yield
+            return
+        if sys.stderr is not None:
+            sys.stderr.flush()
         os.dup2(aside.fileno(), 2)
         try:
             yield
@@ -100,7 +107,6 @@ def stderr_aside() -> Iterator[None]:
             raise
         finally:
             os.dup2(descriptor, 2)
-            os.close(descriptor)
 
 
 def _worth_reading(record: logging.LogRecord) -> bool:

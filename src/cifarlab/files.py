@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from cifarlab.errors import CifarlabError
+from cifarlab.errors import CifarlabError, RunError
 
 
 @contextmanager
@@ -73,6 +73,36 @@ def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Have `folder` to oneself within the block, among those who ask.
+
+    The claim goes with the process, however that ends. Where folders cannot be locked (Windows,
+    some network drives) none is made.
+
+    Raises:
+        RunError: another process has it.
+    """
+    if os.name == "nt":
+        yield
+        return
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            words = f"another process is at work on {folder}; wait for it, or stop it"
+            raise RunError(words) from None
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
+                raise
+        yield
     finally:
         os.close(descriptor)
 

@@ -20,8 +20,7 @@ from cifarlab.run import SPLITS, Run
 from cifarlab.train import DECIDING, own_recipe
 
 LEVEL = 0.05  # of McNemar's test: less likely than so by chance is more than noise
-# The processor decides too: another one adds up in another order.
-DECIDES = (*DECIDING, "cpu", "machine")
+DECIDES = (*DECIDING, "machine")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from cifarlab.data import Dataset, Split, load_dataset
 from cifarlab.engine import Display, Loop, forward, in_layers, predict_logits
 from cifarlab.errors import Interrupted, MissingExtraError, RunError, UsageError
 from cifarlab.evaluate import predict_views
+from cifarlab.files import claimed
 from cifarlab.metrics import accuracy, calibrate, log_loss
 from cifarlab.models import create_model
 from cifarlab.models.describe import summary_text
@@ -39,7 +40,7 @@ KNOWN_SCORE = "energy"
 KNOWN_SHARE = 0.95
 
 # What of an environment, beside the versions of its packages, decides the bits of a training.
-DECIDING = ("backend", "device", "precision", "threads")
+DECIDING = ("backend", "device", "precision", "cpu", "threads")
 
 
 def train(
@@ -101,7 +102,8 @@ def train(
         seed=seed,
         tensorboard=tensorboard,
     )
-    return _fit(run, data, start, callbacks, display)
+    with claimed(run.path):
+        return _fit(run, data, start, callbacks, display)
 
 
 def resume(
@@ -120,8 +122,8 @@ def resume(
         display: is told how it goes.
 
     Raises:
-        RunError: data, software or hardware differ from the run's in a way that changes its bits;
-            names it.
+        RunError: data, software or hardware differ from the run's in a way that changes its bits,
+            and names it; or another process is training it.
     """
     run = run if isinstance(run, Run) else Run(run)
     recipe = own_recipe(run)
@@ -134,9 +136,11 @@ def resume(
     for package in sorted({*then["versions"], *now["versions"]}):
         versions = [side["versions"].get(package, "none") for side in (then, now)]
         _require_same(run, f"version of {package}", *versions)
-    if run.result["completed"]:
-        return run
-    return _fit(run, data, _make(recipe, data, run.data, run.result["seed"]), callbacks, display)
+    with claimed(run.path):
+        if run.result["completed"]:
+            return run
+        start = _make(recipe, data, run.data, run.result["seed"])
+        return _fit(run, data, start, callbacks, display)
 
 
 @dataclass(frozen=True, eq=False)

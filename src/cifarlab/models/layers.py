@@ -126,18 +126,17 @@ SMALL_MAP = 7
 
 @keras.saving.register_keras_serializable("cifarlab")
 class FastConv2D(layers.Conv2D):
-    """Keras's convolution, 3x3 with "same" padding, made faster on TensorFlow. Elsewhere this *is*
-    the parent.
+    """Keras's convolution, 3x3 with "same" padding, made faster.
 
     oneDNN computes a kernel's gradient at a fraction of the speed of a forward convolution when
-    the maps are small, up to 4 times slower at 2 x 2. That gradient is therefore written as a
-    forward convolution in which images and channels change places: every input channel is an image
-    of N channels, the output's gradient is a kernel of side S.
+    the maps are small, up to 4 times slower at 2 x 2. On TensorFlow that gradient is therefore
+    written as a forward convolution in which images and channels change places: every input channel
+    is an image of N channels, the output's gradient is a kernel of side S.
 
     Args:
         pooled: 2x2 pooling comes next. It drops the last row and column of a map of odd side, so
             they are not computed: a quarter of a 7 x 7 map. Where they are, for a side not known
-            beforehand or on another backend, pooling gives the same.
+            beforehand, pooling gives the same.
     """
 
     def __init__(self, filters: int, pooled: bool = False, **kwargs: Any):
@@ -146,19 +145,22 @@ class FastConv2D(layers.Conv2D):
         self.pooled = pooled
 
     def _known_side(self, shape: tuple[int | None, ...]) -> int | None:
-        """Side of square maps, where there is something to be made faster."""
+        """Side of square maps, where this is a convolution that can be made faster."""
         plain = (self.strides, self.dilation_rate, self.groups) == ((1, 1), (1, 1), 1)
-        square = shape[1] == shape[2]
-        return shape[1] if plain and square and keras.backend.backend() == "tensorflow" else None
+        return shape[1] if plain and shape[1] == shape[2] else None
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """(N, S, S, C) and (3, 3, C, filters) to (N, S, S, filters), or S - 1 of both sides."""
         side = self._known_side(inputs.shape)
         cut = self.pooled and side is not None and side % 2 == 1
-        if side is None or (side > SMALL_MAP and not cut):
-            return super().convolution_op(inputs, kernel)
-        # A copy of the value: the gradient is not told of variables.
-        return _convolve(inputs, ops.copy(kernel), cut=cut, swap=side <= SMALL_MAP)
+        small = side is not None and side <= SMALL_MAP
+        if (cut or small) and keras.backend.backend() == "tensorflow":
+            # A copy of the value: the gradient is not told of variables.
+            return _convolve(inputs, ops.copy(kernel), cut=cut, swap=small)
+        if cut:
+            inputs = ops.pad(inputs, ((0, 0), (1, 0), (1, 0), (0, 0)))
+            return ops.conv(inputs, kernel, padding="valid", data_format="channels_last")
+        return super().convolution_op(inputs, kernel)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """(N, S, S, filters), or S - 1 of both sides."""

@@ -148,8 +148,8 @@ def replace_fields(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
 
     Raises:
         UnknownNameError: no such field; names the nearest.
-        UsageError: the text is not a value of the field's type, or the field has no effect in this
-            recipe.
+        UsageError: the text is not a value of the field's type, or the field changes without an
+            effect in this recipe.
 
     Example:
         >>> base = Recipe(name="mine", summary="", model="tutorial_cnn")
@@ -165,7 +165,8 @@ def replace_fields(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
     scale_lengths(value, value["image_size"] / recipe.image_size, set_already=settings)
     changed = Recipe.from_json(value)
     for key in settings:
-        check_effect(changed, key)
+        if getattr(changed, key, None) != getattr(recipe, key, None):
+            check_effect(changed, key)
     return changed
 
 
