@@ -52,21 +52,18 @@ def make_torchvision(
 def adapt_to_cpu(torch: Any, dtype: Any) -> None:
     """Patch torch for good, so that code written for CUDA in half precision runs on a CPU.
 
-    Half becomes `dtype`; batch normalisation keeps float32 parameters, since bfloat16 has too few
-    digits for running statistics. Devices become the CPU, CUDA's events a wall clock, and compiling
-    does nothing. Memory formats, fused optimizers and the arithmetic stay as written.
+    Half becomes `dtype`, but for a network's parameters: bfloat16 has three bits fewer than half,
+    too few to add a step of the optimizer to a weight (airbench94_muon loses a point by it). They
+    stay float32, and products and convolutions round them to `dtype` (autocasting). Devices become
+    the CPU, CUDA's events a wall clock, and compiling does nothing. Memory formats, fused
+    optimizers and the arithmetic stay as written.
     """
     fill_type_tables(torch)
-    module, tensor, norm = torch.nn.Module, torch.Tensor, torch.nn.modules.batchnorm._BatchNorm
-
-    def half(self: Any) -> Any:
-        self.to(dtype)
-        for part in self.modules():
-            if isinstance(part, norm):
-                part.float()
-        return self
-
-    module.half, module.cuda, module.compile = half, same, same
+    module, tensor = torch.nn.Module, torch.Tensor
+    torch.set_autocast_dtype("cpu", dtype)
+    torch.set_autocast_enabled("cpu", dtype != torch.float32)
+    torch.set_autocast_cache_enabled(False)  # it would keep the weights of the step before
+    module.half, module.cuda, module.compile = same, same, same
     tensor.half, tensor.cuda, tensor.pin_memory = lambda self: self.to(dtype), same, same
     torch.half = dtype
     torch.compile = do_not_compile

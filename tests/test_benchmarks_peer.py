@@ -151,7 +151,14 @@ from peer_adapt import adapt_to_cpu
 adapt_to_cpu(torch, torch.bfloat16)
 assert torch.zeros(2, device="cuda").half().cuda().dtype == torch.bfloat16
 net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4)).half()
-assert net[0].weight.dtype == torch.bfloat16 and net[1].weight.dtype == torch.float32
+assert net[0].weight.dtype == net[1].weight.dtype == torch.float32
+images = torch.ones(2, 3, 5, 5).half()
+before = net[0](images)
+before.float().sum().backward()
+assert before.dtype == torch.bfloat16 and net[0].weight.grad.dtype == torch.float32
+with torch.no_grad():
+    net[0].weight += 1  # a step that the next product must see
+assert not torch.equal(net[0](images), before)
 assert torch.compile(net, mode="max-autotune")._orig_mod is net
 assert len(list(net.modules())) == 3
 torch.save({"a": torch.ones(3).half()}, "file.pt")
