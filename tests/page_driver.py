@@ -189,11 +189,15 @@ CONTRAST = """(() => {
   const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
     .map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-  const ground = (element) => {
+  const ground = (element) => {  // what shines through is mixed with what lies under it
+    const layers = [];
     for (let e = element; e; e = e.parentElement) {
-      const colour = rgb(getComputedStyle(e).backgroundColor);
-      if (colour.length === 3 || colour[3] === 1) return colour;
+      const [r, g, b, opacity = 1] = rgb(getComputedStyle(e).backgroundColor);
+      layers.push([[r, g, b], opacity]);
+      if (opacity === 1) break;
     }
+    return layers.reduceRight((under, [colour, opacity]) =>
+      colour.map((v, i) => opacity * v + (1 - opacity) * under[i]), [255, 255, 255]);
   };
   const low = [];
   let count = 0;

@@ -29,7 +29,7 @@ from cifarlab.audit.outliers import imbalance, outlier_scores
 from cifarlab.data import Dataset, Split, load_dataset
 from cifarlab.errors import DataError, UsageError
 from cifarlab.evaluate import evaluate
-from cifarlab.metrics import accuracy
+from cifarlab.metrics import accuracy, softmax
 from cifarlab.report.numbers import quoted
 from cifarlab.run import Run
 
@@ -375,6 +375,20 @@ def test_the_look_at_test_is_counted_before_and_accuracy_is_told_without_leaks(
     assert result.accuracy["without_leaked"]["accuracy"] == pytest.approx(expected)
     assert result.accuracy["without_leaked"]["n"] == len(rest)
     assert json.loads((run.path / "audit.json").read_text())["leaked"] == list(result.leaked)
+
+
+def test_suspects_in_test_are_those_of_calibrated_probabilities(own) -> None:
+    run, data = own
+    fitted = {"temperature": 4.0, "thresholds": {}}
+    run.update_result(calibration={"tta": "none", "by_tta": {"none": fitted}})
+    evaluation = evaluate(run, data=data, tta="none")
+    suspects = confident_suspects(evaluation.probabilities, evaluation.labels)
+    raw = confident_suspects(softmax(evaluation.logits), evaluation.labels)
+    assert len(suspects.index) > 0
+    assert suspects.margin[0] < raw.margin[0] - 0.01  # so that the temperature shows
+    found = [f for f in audit(run, data=data).findings if (f.kind, f.split) == ("label", "test")]
+    assert [f.index for f in found] == suspects.index.tolist()
+    np.testing.assert_allclose([f.score for f in found], suspects.margin, atol=1e-3)
 
 
 def test_wrong_folds_are_refused_before_test_is_opened(own) -> None:

@@ -80,6 +80,8 @@ def test_confusion_shares_equal_scikit_learns(case, normalize):
         labels, predictions, labels=range(classes), normalize=normalize
     )
     np.testing.assert_allclose(shares, expected, atol=1e-15)
+    counts = metrics.confusion_matrix(labels, predictions, classes)
+    np.testing.assert_array_equal(metrics.confusion_shares(counts, normalize), shares)
 
 
 @pytest.mark.parametrize("k", [1, 2, 5])
@@ -258,6 +260,7 @@ def test_what_cannot_be_measured_is_refused(figure, logits, labels, what):
         lambda: metrics.top_k_accuracy([[0.0, 1.0]], [0], 3),
         lambda: metrics.confusion_matrix([0], [0], 2, "rows"),
         lambda: metrics.most_confused([[1, 2]]),
+        lambda: metrics.confusion_shares([[1, 2]]),
         lambda: metrics.balanced_accuracy_interval([0], [0]),
         lambda: metrics.balanced_accuracy_interval([3], [2]),
         lambda: metrics.precision_threshold([[0.0, 1.0]], [0], 95),

@@ -241,15 +241,23 @@ def test_class_table_has_shares_and_intervals_by_class(run):
         assert f"{100 * figures['f1']:.1f} % {figures['support']}" in text
 
 
-def test_confusion_matrix_is_a_table_of_all_counts(run):
+def test_confusion_matrix_is_a_table_of_counts_with_shares_of_the_row(run):
     page = report(run)
     cells = [a["title"] for a in page.every("td") if "title" in a]
-    matrix = run.result["confusion_matrix"]
-    assert cells == [
-        f"{true} found: {matrix[i][j]}" if i == j else f"{true} taken for {called}: {matrix[i][j]}"
+    matrix = np.array(run.result["confusion_matrix"])
+    support = matrix.sum(axis=1)
+    named = [
+        (f"{true} found" if i == j else f"{true} taken for {called}", matrix[i, j], support[i])
         for i, true in enumerate(NAMES)
         for j, called in enumerate(NAMES)
     ]
+    assert cells == [
+        f"{what}: {times} of {of} ({100 * times / of:.1f}\xa0%)" for what, times, of in named
+    ]
+    said = [a["aria-label"] for a in page.every("button") if "aria-label" in a]
+    told = [label.removesuffix(", show images") for label in said if label != "Close"]
+    assert told
+    assert set(told) <= set(cells)
 
 
 def test_confusion_matrix_of_many_classes_is_a_picture(tmp_path):

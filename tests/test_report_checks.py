@@ -17,6 +17,7 @@ from cifarlab.report import write_report
 from cifarlab.report.facts import FURTHER
 from cifarlab.report.glossary import GLOSSARY
 from cifarlab.shown import choose_shown
+from page_driver import CONTRAST, Page, Site
 from test_report import HOSTILE, NAMES, evaluate, make_logits, make_run, report
 from test_report import few_drawings as few_drawings  # fixtures that act by themselves
 from test_report import no_png as no_png
@@ -432,3 +433,30 @@ def test_the_page_asks_no_network_and_has_no_complaint(browser, run):
     assert asked
     assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
     assert browser.get_log("browser") == []
+
+
+def test_a_browser_shows_both_themes_a_phone_and_paper(browser, run):
+    path = write_report([add(add(run, "robustness", ROBUSTNESS), "audit", AUDIT)])
+    page, ground = Page(browser, Site(path.as_uri(), [], {})), {}
+    try:
+        for kind, theme in (("screen", "light"), ("screen", "dark"), ("print", "dark")):
+            themed = [{"name": "prefers-color-scheme", "value": theme}]
+            page.command("Emulation.setEmulatedMedia", media=kind, features=themed)
+            ground[kind, theme] = page.js("getComputedStyle(document.body).backgroundColor")
+            count, low = page.js(CONTRAST)
+            assert count > 100
+            assert low == []
+            for selector in (".contents", ".on-screen"):
+                assert page.find(selector).is_displayed() == (kind == "screen")
+        assert ground["print", "dark"] == "rgb(255, 255, 255)"  # paper has no dark theme
+        assert ground["screen", "dark"] != ground["screen", "light"]
+        page.media(prefers_reduced_motion="reduce")  # or a click would hit what still scrolls
+        phone = {"width": 390, "height": 800, "deviceScaleFactor": 2, "mobile": True}
+        page.command("Emulation.setDeviceMetricsOverride", **phone)
+        page.load()
+        page.find(".confusion td button").click()
+        box = page.js("document.querySelector('.opened:popover-open').getBoundingClientRect()")
+        assert 0 <= box["left"] < box["right"] <= 390
+        assert page.js("document.documentElement.scrollWidth") == 390
+    finally:
+        page.leave()

@@ -143,6 +143,7 @@ class _Seen:
     splits: dict[str, Split]
     features: dict[str, np.ndarray]
     logits: dict[str, np.ndarray]
+    temperature: float  # by which to divide them
     labels: dict[str, np.ndarray]
     evaluated: np.ndarray | None  # logits on test, of the evaluation that opened its labels
 
@@ -166,6 +167,7 @@ class _Clock:
 def _look(run: Run, data: Dataset | str | Path | None, folds: int) -> _Seen:
     """Open the images and run the model on them; a look at the run's own test is counted first."""
     call = forward(with_features(run.load_model()))
+    temperature = run.calibration("none")["temperature"]  # no views are averaged here
     dataset = find_data(run, data)
     if not 2 <= folds <= len(dataset.train):
         raise UsageError(f"folds must be 2 to the {len(dataset.train)} images. Received: {folds}")
@@ -185,7 +187,7 @@ def _look(run: Run, data: Dataset | str | Path | None, folds: int) -> _Seen:
     both = {name: predict_logits(call, split.images) for name, split in splits.items()}
     features = {name: part[:, : -dataset.num_classes] for name, part in both.items()}
     logits = {name: part[:, -dataset.num_classes :] for name, part in both.items()}
-    return _Seen(dataset, own, splits, features, logits, labels, evaluated)
+    return _Seen(dataset, own, splits, features, logits, temperature, labels, evaluated)
 
 
 def _count_look(run: Run) -> None:
@@ -205,14 +207,15 @@ def _copies(seen: _Seen) -> list[Finding]:
 
 def _suspects(seen: _Seen, folds: int) -> list[Finding]:
     """Labels that are probably wrong. The model was fitted to train's labels, so there a linear
-    classifier of its features is cross-validated; elsewhere its own probabilities serve."""
+    classifier of its features is cross-validated; elsewhere its own calibrated probabilities serve.
+    """
     found = []
     for name, labels in seen.labels.items():
         if name == "train":
             classes = seen.dataset.num_classes
             p = cross_validated_probabilities(_views(seen), labels, classes, folds)
         else:
-            p = softmax(seen.logits[name])
+            p = softmax(seen.logits[name] / seen.temperature)
         suspects = confident_suspects(p, labels)
         found += seen.catalogue.single(
             "label", name, suspects.index, suspects.margin, suspects.suggested

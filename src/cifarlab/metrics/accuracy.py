@@ -99,12 +99,31 @@ def confusion_matrix(
     same_length(labels=labels, predictions=predictions)
     pairs = labels * num_classes + predictions
     matrix = np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
-    if normalize is None:
-        return matrix
+    return matrix if normalize is None else confusion_shares(matrix, normalize)
+
+
+def confusion_shares(
+    matrix: ArrayLike, normalize: Literal["true", "pred", "all"] = "true"
+) -> NDArray[np.float64]:
+    """Counts as shares in [0, 1], float64 (C, C): where only the counts were kept.
+
+    Args:
+        matrix: what `confusion_matrix` counted, (C, C).
+        normalize: what they are shares of, as for `confusion_matrix`.
+
+    Raises:
+        CifarlabError: the matrix is not square.
+        UnknownNameError: there is no such `normalize`.
+
+    Example:
+        >>> confusion_shares([[3, 1], [0, 0]]).tolist()
+        [[0.75, 0.25], [0.0, 0.0]]
+    """
+    counts = _square(matrix)
     axes = {"true": 1, "pred": 0, "all": None}
     if normalize not in axes:
         raise UnknownNameError("normalization", normalize, axes)
-    return matrix / np.maximum(matrix.sum(axis=axes[normalize], keepdims=True), 1)
+    return counts / np.maximum(counts.sum(axis=axes[normalize], keepdims=True), 1)
 
 
 def most_confused(matrix: ArrayLike, most: int = 10) -> list[Confusion]:
@@ -118,9 +137,7 @@ def most_confused(matrix: ArrayLike, most: int = 10) -> list[Confusion]:
         >>> most_confused([[8, 2], [0, 5]])
         [Confusion(true=0, predicted=1, times=2, share=0.2)]
     """
-    counts = np.asarray(matrix)
-    if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
-        raise CifarlabError(f"a confusion matrix must be square. Received: {counts.shape}")
+    counts = _square(matrix)
     wrong, support = counts - np.diag(counts.diagonal()), counts.sum(axis=1)
     order = np.argsort(-wrong, axis=None, kind="stable")[:most]
     cells = [divmod(int(cell), len(counts)) for cell in order]
@@ -153,6 +170,13 @@ def per_class(
         }
         for i, name in enumerate(class_names)
     }
+
+
+def _square(matrix: ArrayLike) -> NDArray:
+    counts = np.asarray(matrix)
+    if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
+        raise CifarlabError(f"a confusion matrix must be square. Received: {counts.shape}")
+    return counts
 
 
 def _share(part: int, whole: int) -> float:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
+
 from cifarlab import plots
-from cifarlab.metrics import wilson_interval
+from cifarlab.metrics import confusion_shares, wilson_interval
 from cifarlab.report import sentences
 from cifarlab.report.embed import figure_uri
 from cifarlab.report.facts import Facts
@@ -73,7 +75,7 @@ def confusion(facts: Facts) -> dict[str, Any] | None:
         {
             "cell": (names.index(pair.true), names.index(pair.predicted)),
             "words": f"{pair.words}: {count(pair.times)} of {count(pair.support)} "
-            f"({percent(pair.times / pair.support)})",
+            f"({percent(pair.share)})",
         }
         for pair in sentences.confusions(facts, 8)
     ]
@@ -81,28 +83,30 @@ def confusion(facts: Facts) -> dict[str, Any] | None:
         listed = {pair["cell"] for pair in pairs}
         picture = figure_uri(plots.confusion(facts.matrix, names))
         return {"pairs": pairs, "opened": _opened(facts, images, listed), "picture": picture}
+    rows = enumerate(confusion_shares(facts.matrix))
     return {
         "pairs": pairs,
         "opened": _opened(facts, images, images),
         "names": names,
-        "rows": [{"name": name, "cells": _cells(facts, i)} for i, name in enumerate(names)],
+        "rows": [{"name": names[i], "cells": _cells(facts, i, shares)} for i, shares in rows],
     }
 
 
-def _cells(facts: Facts, i: int) -> list[dict[str, Any]]:
+def _cells(facts: Facts, i: int, shares: np.ndarray) -> list[dict[str, Any]]:
     """One row of the matrix: what the images of class `i` are called."""
     names, row = facts.class_names, facts.matrix[i]
     support = int(row.sum())
     return [
         {
             "times": int(times),
-            "depth": _depth(times / max(support, 1), right=i == j),
+            "depth": _depth(share, right=i == j),
             "right": i == j,
-            "deep": i == j and times > DEEP * support,
-            "title": f"{names[i]} taken for {names[j]}" if i != j else f"{names[i]} found",
+            "deep": i == j and share > DEEP,
+            "title": (f"{names[i]} taken for {names[j]}" if i != j else f"{names[i]} found")
+            + f": {count(int(times))} of {count(support)} ({percent(share)})",
             "cell": (i, j),
         }
-        for j, times in enumerate(row)
+        for j, (times, share) in enumerate(zip(row, shares, strict=True))
     ]
 
 

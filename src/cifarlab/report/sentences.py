@@ -31,6 +31,7 @@ class Confusion(NamedTuple):
     predicted: str
     times: int
     support: int
+    share: float
 
     @property
     def words(self) -> str:
@@ -115,8 +116,8 @@ def confusions(facts: Facts, most: int) -> list[Confusion]:
     """The most frequent mistakes, at most so many, the most frequent first."""
     names, support = facts.class_names, facts.matrix.sum(axis=1)
     return [
-        Confusion(names[i], names[j], times, int(support[i]))
-        for i, j, times, _ in most_confused(facts.matrix, most)
+        Confusion(names[i], names[j], times, int(support[i]), share)
+        for i, j, times, share in most_confused(facts.matrix, most)
     ]
 
 
