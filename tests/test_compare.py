@@ -18,6 +18,7 @@ from cifarlab.answers import read_answers
 from cifarlab.cli import main
 from cifarlab.compare import compare
 from cifarlab.compare.flips import write_flips
+from cifarlab.compare.folder import write_comparison
 from cifarlab.data import load_dataset
 from cifarlab.errors import CifarlabError, DataError, RunError, UsageError
 from cifarlab.run import Run
@@ -191,6 +192,36 @@ def test_seeds_are_compared_by_welch(tmp_path) -> None:
     assert described["accuracy_mean"] == pytest.approx(np.mean(b))
     assert described["agreement"] == pytest.approx(1 - (2 / 3 * 1 + 2 / 3 * 2) / 60)
     assert described["disputed"] == 3
+
+
+def test_the_spread_over_seeds_is_printed_beside_the_mean(tmp_path, capsys) -> None:
+    groups = [seeds(tmp_path, "weak", [20, 21, 22]), seeds(tmp_path, "strong", [3, 6, 12])]
+    words = [",".join(str(run.path) for run in group) for group in groups]
+    assert run_main("compare", *words, "--split", "val") == 0
+    line, below = capsys.readouterr().out.split("strong (3 runs): mean ")[1].splitlines()[:2]
+    deviation = 100 * stats.tstd([1 - n / 60 for n in (3, 6, 12)])
+    assert line.startswith("88.33 % (95 % interval ")
+    assert line.endswith(f"deviation {deviation:.2f} points, lowest 80.00 %, highest 95.00 %")
+    assert below.endswith("all on all but 9; 48 images right in every run, 9 in some, 3 in none")
+
+
+def test_each_image_has_the_number_of_runs_that_were_right(tmp_path) -> None:
+    weak, strong = seeds(tmp_path, "weak", [20, 21, 22]), seeds(tmp_path, "strong", [3, 6, 12])
+    found = compare(weak, strong, split="val")
+    written = write_comparison(found, tmp_path / "out")
+    assert [path.name for path in written if path.suffix != ".png"] == [
+        *("flips.csv", "agreement.csv", "comparison.json"),
+    ]
+    with (tmp_path / "out" / "agreement.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["contestant"] == "strong (3 runs)"]
+    # Image k is wrong in the runs that have more than k wrong.
+    assert [int(row["right"]) for row in rows] == [0] * 3 + [1] * 3 + [2] * 6 + [3] * 48
+    agreement = metrics.agreement(found.contestants[1].predictions)
+    assert [float(row["agreement"]) for row in rows] == pytest.approx(agreement, abs=1e-4)
+    assert rows[4] | {"index": "4", "label": "dog", "runs": "3", "agreement": "0.3333"} == rows[4]
+    saved = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert saved == found.to_json()
+    assert saved["contestants"][1]["images_by_runs_right"] == [3, 3, 6, 48]
 
 
 def test_seeds_that_scatter_cannot_be_told_apart(tmp_path) -> None:
@@ -407,7 +438,9 @@ def test_the_command_prints_one_json_document(pair, tmp_path, capsys) -> None:
     document = json.loads(printed.out)
     expected = compare(*pair, split="val").to_json()
     assert {key: document[key] for key in expected} == expected
-    assert document["files"] == [str(tmp_path / "out" / n) for n in ("flips.csv", "flips-1.png")]
+    assert document["files"] == [
+        str(tmp_path / "out" / name) for name in ("flips.csv", "flips-1.png", "comparison.json")
+    ]
     assert expected["pairs"][0]["sentence"] in printed.err
 
 
