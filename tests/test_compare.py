@@ -402,6 +402,28 @@ def test_flips_are_written_with_their_answers(tmp_path, pair) -> None:
     assert Image.open(sheet).format == "PNG"  # the data is nowhere: of the kept images
 
 
+def test_curves_of_those_that_have_a_history_are_drawn_together(
+    tmp_path, pair, monkeypatch, capsys
+) -> None:
+    rows = [{"epoch": k, "accuracy": k / 4, "val_accuracy": k / 5} for k in (1, 2)]
+    a = make_run(tmp_path / "x" / "a", answers(range(3)))  # of another folder's run's name
+    for run in (pair[0], a):
+        run.write_history(rows)
+    np.save(tmp_path / "theirs.npy", answers(range(9)))
+    drawn = []
+    monkeypatch.setattr("cifarlab.plots.curves_together", lambda *given: drawn.append(given))
+    monkeypatch.setattr("cifarlab.plots.save_png", lambda figure, path, **_: None)
+    words = [pair[0], a, tmp_path / "theirs.npy", "--split", "val", "--out", tmp_path / "out"]
+    assert run_main("compare", *words) == 0
+    ((histories, column),) = drawn
+    assert list(histories) == [str(pair[0].path), str(a.path)]
+    assert [row["val_accuracy"] for row in histories[str(a.path)]] == [0.2, 0.4]
+    assert column == "val_accuracy"
+    printed = capsys.readouterr().out
+    assert f"  {tmp_path / 'out' / 'curves.png'}\n" in printed
+    assert "No learning curve of theirs.npy: no history was kept." in printed
+
+
 def test_flips_show_the_images_of_the_split_itself(tmp_path, tiny_folder, monkeypatch) -> None:
     dataset = load_dataset(tiny_folder, image_size=16)
     _, validation = dataset.carve(0.25, 3)

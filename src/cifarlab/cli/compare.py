@@ -34,7 +34,7 @@ def compare(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="For every figure, what flipped (CSV, contact sheet) and where seeds agree.",
+            help="For every figure, what flipped (CSV, pictures), where seeds agree, and curves.",
         ),
     ] = None,
     json: Json = False,
@@ -47,7 +47,7 @@ def compare(
     _show(found)
     written = write_comparison(found, out) if out else []
     if written:
-        say("\nWritten:", *(f"  {path}" for path in written))
+        _show_written(found, written)
     runs = [m.source for each in found.contestants for m in each.members if m.run is not None]
     if runs and not found.pairs[0].seeds:
         say("\nThis is about these trained models; about recipes it takes several runs of each.")
@@ -131,6 +131,15 @@ def _show_pair(pair: Pair, split: str) -> None:
     ]
     say("")
     table(["recall", pair.a.name, pair.b.name, "points", "p", "p (Holm)", ""], rows)
+
+
+def _show_written(found: Comparison, written: list[Path]) -> None:
+    from cifarlab.compare.curves import histories
+
+    say("\nWritten:", *(f"  {path}" for path in written))
+    lacking = [name for name, history in histories(found).items() if not history]
+    if lacking:
+        say(f"No learning curve of {', '.join(lacking)}: no history was kept.")
 
 
 def _percent(share: float | None) -> str:

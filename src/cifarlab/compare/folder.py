@@ -1,10 +1,11 @@
-"""All that a comparison leaves in a folder: its figures, what flipped, how far seeds agree."""
+"""All that a comparison leaves in a folder: figures, what flipped, how seeds agree, curves."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from cifarlab.compare import Comparison
+from cifarlab.compare.curves import histories, write_curves
 from cifarlab.compare.flips import write_flips
 from cifarlab.compare.tables import write_agreement
 from cifarlab.files import write_json
@@ -19,7 +20,8 @@ def write_comparison(found: Comparison, out: str | Path) -> list[Path]:
 
     Returns:
         The files that were written: those of `flips.write_flips`; ``agreement.csv``
-        (`tables.write_agreement`) over seeds; ``comparison.json``, every figure.
+        (`tables.write_agreement`) over seeds; ``curves.png``, the learning curves of those that
+        have a history (`curves.write_curves`); ``comparison.json``, every figure.
 
     Raises:
         CifarlabError: the folder cannot be written.
@@ -38,6 +40,8 @@ def write_comparison(found: Comparison, out: str | Path) -> list[Path]:
     if any(each.several for each in found.contestants):
         written.append(out / "agreement.csv")
         write_agreement(found, written[-1])
+    if write_curves(histories(found), out / "curves.png"):
+        written.append(out / "curves.png")
     written.append(out / "comparison.json")
     write_json(written[-1], found.to_json())
     return written

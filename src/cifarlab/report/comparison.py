@@ -8,6 +8,7 @@ from typing import Any
 
 from cifarlab import plots
 from cifarlab.compare import Pair
+from cifarlab.compare.curves import accuracy_column
 from cifarlab.metrics import mean_interval
 from cifarlab.report.embed import figure_svg
 from cifarlab.report.facts import Facts
@@ -174,9 +175,8 @@ def _curve(labels: Sequence[str], every: Sequence[Facts]) -> dict[str, Any] | No
     }
     if not histories:
         return None
-    column, kind = "accuracy", "training"
-    if any(row.get("val_accuracy") is not None for rows in histories.values() for row in rows):
-        column, kind = "val_accuracy", "validation"
+    column = accuracy_column(histories.values())
+    kind = "training" if column == "accuracy" else "validation"
     ends = [
         f"{name} ends at {percent(rows[-1].get(column))} after {count(len(rows), 'epoch')}"
         for name, rows in histories.items()
