@@ -18,6 +18,7 @@ from cifarlab.answers import read_answers
 from cifarlab.cli import main
 from cifarlab.compare import compare
 from cifarlab.compare.flips import write_flips
+from cifarlab.compare.folder import write_comparison
 from cifarlab.data import load_dataset
 from cifarlab.errors import CifarlabError, DataError, RunError, UsageError
 from cifarlab.run import Run
@@ -191,6 +192,36 @@ def test_seeds_are_compared_by_welch(tmp_path) -> None:
     assert described["accuracy_mean"] == pytest.approx(np.mean(b))
     assert described["agreement"] == pytest.approx(1 - (2 / 3 * 1 + 2 / 3 * 2) / 60)
     assert described["disputed"] == 3
+
+
+def test_the_spread_over_seeds_is_printed_beside_the_mean(tmp_path, capsys) -> None:
+    groups = [seeds(tmp_path, "weak", [20, 21, 22]), seeds(tmp_path, "strong", [3, 6, 12])]
+    words = [",".join(str(run.path) for run in group) for group in groups]
+    assert run_main("compare", *words, "--split", "val") == 0
+    line, below = capsys.readouterr().out.split("strong (3 runs): mean ")[1].splitlines()[:2]
+    deviation = 100 * stats.tstd([1 - n / 60 for n in (3, 6, 12)])
+    assert line.startswith("88.33 % (95 % interval ")
+    assert line.endswith(f"deviation {deviation:.2f} points, lowest 80.00 %, highest 95.00 %")
+    assert below.endswith("all on all but 9; 48 images right in every run, 9 in some, 3 in none")
+
+
+def test_each_image_has_the_number_of_runs_that_were_right(tmp_path) -> None:
+    weak, strong = seeds(tmp_path, "weak", [20, 21, 22]), seeds(tmp_path, "strong", [3, 6, 12])
+    found = compare(weak, strong, split="val")
+    written = write_comparison(found, tmp_path / "out")
+    assert [path.name for path in written if path.suffix != ".png"] == [
+        *("flips.csv", "agreement.csv", "comparison.json"),
+    ]
+    with (tmp_path / "out" / "agreement.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["contestant"] == "strong (3 runs)"]
+    # Image k is wrong in the runs that have more than k wrong.
+    assert [int(row["right"]) for row in rows] == [0] * 3 + [1] * 3 + [2] * 6 + [3] * 48
+    agreement = metrics.agreement(found.contestants[1].predictions)
+    assert [float(row["agreement"]) for row in rows] == pytest.approx(agreement, abs=1e-4)
+    assert rows[4] | {"index": "4", "label": "dog", "runs": "3", "agreement": "0.3333"} == rows[4]
+    saved = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert saved == found.to_json()
+    assert saved["contestants"][1]["images_by_runs_right"] == [3, 3, 6, 48]
 
 
 def test_seeds_that_scatter_cannot_be_told_apart(tmp_path) -> None:
@@ -371,6 +402,28 @@ def test_flips_are_written_with_their_answers(tmp_path, pair) -> None:
     assert Image.open(sheet).format == "PNG"  # the data is nowhere: of the kept images
 
 
+def test_curves_of_those_that_have_a_history_are_drawn_together(
+    tmp_path, pair, monkeypatch, capsys
+) -> None:
+    rows = [{"epoch": k, "accuracy": k / 4, "val_accuracy": k / 5} for k in (1, 2)]
+    a = make_run(tmp_path / "x" / "a", answers(range(3)))  # of another folder's run's name
+    for run in (pair[0], a):
+        run.write_history(rows)
+    np.save(tmp_path / "theirs.npy", answers(range(9)))
+    drawn = []
+    monkeypatch.setattr("cifarlab.plots.curves_together", lambda *given: drawn.append(given))
+    monkeypatch.setattr("cifarlab.plots.save_png", lambda figure, path, **_: None)
+    words = [pair[0], a, tmp_path / "theirs.npy", "--split", "val", "--out", tmp_path / "out"]
+    assert run_main("compare", *words) == 0
+    ((histories, column),) = drawn
+    assert list(histories) == [str(pair[0].path), str(a.path)]
+    assert [row["val_accuracy"] for row in histories[str(a.path)]] == [0.2, 0.4]
+    assert column == "val_accuracy"
+    printed = capsys.readouterr().out
+    assert f"  {tmp_path / 'out' / 'curves.png'}\n" in printed
+    assert "No learning curve of theirs.npy: no history was kept." in printed
+
+
 def test_flips_show_the_images_of_the_split_itself(tmp_path, tiny_folder, monkeypatch) -> None:
     dataset = load_dataset(tiny_folder, image_size=16)
     _, validation = dataset.carve(0.25, 3)
@@ -407,7 +460,9 @@ def test_the_command_prints_one_json_document(pair, tmp_path, capsys) -> None:
     document = json.loads(printed.out)
     expected = compare(*pair, split="val").to_json()
     assert {key: document[key] for key in expected} == expected
-    assert document["files"] == [str(tmp_path / "out" / n) for n in ("flips.csv", "flips-1.png")]
+    assert document["files"] == [
+        str(tmp_path / "out" / name) for name in ("flips.csv", "flips-1.png", "comparison.json")
+    ]
     assert expected["pairs"][0]["sentence"] in printed.err
 
 

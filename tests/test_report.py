@@ -488,6 +488,21 @@ def test_comparison_is_paired_where_intervals_would_not_tell(tmp_path):
     assert three.count("0.00049 0.00098 worse") == 2
 
 
+def test_comparison_says_in_which_classes_runs_differ(tmp_path):
+    """Of 200 cats ten are wrong in one run alone: 10 to 0, and Holm over three classes."""
+    labels = np.arange(600) % 3
+    for name, wrong in (("worse", range(0, 30, 3)), ("better", [])):
+        answers = np.where(np.isin(np.arange(600), wrong), (labels + 1) % 3, labels)
+        run = make_run(tmp_path / name)
+        run.write_predictions("test", logits=np.eye(3, dtype="float32")[answers], labels=labels)
+        run.update_result(split="test", tta="none", test_looks=1)
+    page = report(Run(tmp_path / "worse"), Run(tmp_path / "better"))
+    assert "cat 200 -5.00 p = 0.0059" in page.sections["classes"]
+    assert "dog 200 0.00 p = 1" in page.sections["classes"]
+    assert 'lead">-5.00' in page.source
+    assert 'lead">0.00' not in page.source
+
+
 def test_comparison_of_other_images_is_not_paired(tmp_path):
     one = evaluate(make_run(tmp_path / "one"), n=600, right=0.95)
     other = evaluate(make_run(tmp_path / "other"), n=599, right=0.5)
@@ -538,7 +553,8 @@ def test_comparison_averages_seeds_of_one_recipe(tmp_path):
     ]
     _, low, high = metrics.mean_interval(accuracies)
     text = report(*runs).sections["result"]
-    assert f"debug 3 seeds 92.0 % {100 * low:.1f} to {100 * high:.1f} %" in text
+    row = f"debug 3 seeds 92.0 % {100 * low:.1f} to {100 * high:.1f} % 2.00 points 90.0 to 94.0 %"
+    assert row in text
     same_seed = evaluate(make_run(tmp_path / "again", seed=0))
     assert "several seeds" not in report(runs[0], same_seed).sections["result"]
 

@@ -32,19 +32,22 @@ def compare(
     split: Annotated[str, typer.Option(help="test, val or train; each evaluated there.")] = "test",
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="For a CSV and a contact sheet of what flipped."),
+        typer.Option(
+            metavar="DIR",
+            help="For every figure, what flipped (CSV, pictures), where seeds agree, and curves.",
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
     """Is B better than A? Paired tests on the same images."""
     from cifarlab.compare import compare
-    from cifarlab.compare.flips import write_flips
+    from cifarlab.compare.folder import write_comparison
 
     found = compare(*map(_sources, contestants), split=split)
     _show(found)
-    written = write_flips(found, out) if out else []
+    written = write_comparison(found, out) if out else []
     if written:
-        say("\nWritten:", *(f"  {path}" for path in written))
+        _show_written(found, written)
     runs = [m.source for each in found.contestants for m in each.members if m.run is not None]
     if runs and not found.pairs[0].seeds:
         say("\nThis is about these trained models; about recipes it takes several runs of each.")
@@ -68,16 +71,27 @@ def _show(found: Comparison) -> None:
     table(columns, rows, title=f"{found.n:,} {found.split} images, {len(rows)} models")
     for each in described:
         if "accuracy_mean" in each:
-            low, high = each["accuracy_mean_ci95"]
-            say(
-                f"{each['name']}: mean {_percent(each['accuracy_mean'])} (95 % interval "
-                f"{_percent(low)} to {_percent(high)}); two runs agree on "
-                f"{_percent(each['agreement'])} of the images, all on all but {each['disputed']:,}"
-            )
+            _show_seeds(each)
     for warning in found.warnings:
         say(f"\nwarning: {warning}")
     for pair in found.pairs:
         _show_pair(pair, found.split)
+
+
+def _show_seeds(described: dict[str, Any]) -> None:
+    """Of several seeds: mean and spread of the accuracy, and how far they agree on the images."""
+    low, high = described["accuracy_mean_ci95"]
+    spread = described["accuracy_spread"]
+    none, *some, every = described["images_by_runs_right"]
+    say(
+        f"{described['name']}: mean {_percent(described['accuracy_mean'])} (95 % interval "
+        f"{_percent(low)} to {_percent(high)}), standard deviation "
+        f"{100 * spread['deviation']:.2f} points, lowest {_percent(spread['minimum'])}, "
+        f"highest {_percent(spread['maximum'])}",
+        f"  two runs agree on {_percent(described['agreement'])} of the images, all on all but "
+        f"{described['disputed']:,}; {every:,} images right in every run, {sum(some):,} in some, "
+        f"{none:,} in none",
+    )
 
 
 def _row(member: dict[str, Any]) -> list[str | None]:
@@ -117,6 +131,15 @@ def _show_pair(pair: Pair, split: str) -> None:
     ]
     say("")
     table(["recall", pair.a.name, pair.b.name, "points", "p", "p (Holm)", ""], rows)
+
+
+def _show_written(found: Comparison, written: list[Path]) -> None:
+    from cifarlab.compare.curves import histories
+
+    say("\nWritten:", *(f"  {path}" for path in written))
+    lacking = [name for name, history in histories(found).items() if not history]
+    if lacking:
+        say(f"No learning curve of {', '.join(lacking)}: no history was kept.")
 
 
 def _percent(share: float | None) -> str:

@@ -34,6 +34,8 @@ class Contestant:
         >>> both = Contestant("both", (first, second), ("cat", "dog"))
         >>> [round(value, 3) for value in both.accuracies], both.share_right.tolist()
         ([0.667, 1.0], [1.0, 1.0, 0.5])
+        >>> both.to_json()["images_by_runs_right"]  # none has 0 runs right, one has 1, two have 2
+        [0, 1, 2]
     """
 
     name: str
@@ -51,9 +53,19 @@ class Contestant:
         return np.stack([member.predictions for member in self.members])
 
     @cached_property
+    def runs_right(self) -> NDArray[np.int64]:
+        """How many of the members have each image right, int64 (N,)."""
+        return np.sum([member.right for member in self.members], axis=0, dtype=np.int64)
+
+    @property
     def share_right(self) -> NDArray[np.float64]:
         """The share of the members that has each image right, float64 (N,)."""
-        return np.mean([member.right for member in self.members], axis=0)
+        return self.runs_right / len(self.members)
+
+    @cached_property
+    def agreement(self) -> NDArray[np.float64]:
+        """`metrics.agreement` of several seeds: a share for each image, float64 (N,)."""
+        return metrics.agreement(self.predictions)
 
     @property
     def accuracies(self) -> list[float]:
@@ -70,13 +82,15 @@ class Contestant:
         found: dict[str, Any] = {"name": self.name, "members": [*map(self._member, self.members)]}
         if self.several:
             mean, low, high = metrics.mean_interval(self.accuracies)
-            agreement = metrics.agreement(self.predictions)
             found |= {
                 "accuracy_mean": mean,
                 "accuracy_mean_ci95": [low, high],
                 "accuracy_spread": metrics.spread(self.accuracies),
-                "agreement": float(agreement.mean()),
-                "disputed": int((agreement < 1).sum()),
+                "agreement": float(self.agreement.mean()),
+                "disputed": int((self.agreement < 1).sum()),
+                "images_by_runs_right": np.bincount(
+                    self.runs_right, minlength=len(self.members) + 1
+                ).tolist(),
             }
         return found
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cifarlab.compare import Comparison, Pair
+from cifarlab.compare.tables import write_table
 from cifarlab.data import load_dataset
 from cifarlab.errors import CifarlabError
-from cifarlab.files import write_text
 from cifarlab.run import Run
 
 SHOWN = 24  # images of each direction
@@ -48,12 +46,8 @@ def write_flips(found: Comparison, out: str | Path) -> list[Path]:
     from cifarlab import plots  # brings matplotlib
 
     out = Path(out)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for pair in found.pairs:
-        writer.writerows(_rows(pair))
-    write_text(out / "flips.csv", text.getvalue())
+    rows = [row for pair in found.pairs for row in _rows(pair)]
+    write_table(out / "flips.csv", COLUMNS, rows)
     written, images = [out / "flips.csv"], _images(found)
     for number, pair in enumerate(found.pairs, 1):
         shown = _chosen(pair, images)
@@ -95,8 +89,7 @@ def _title(pair: Pair, index: int) -> str:
     names, sides = pair.a.class_names, (pair.a, pair.b)
     words = [names[each.predictions[0, index]] for each in sides]
     if pair.seeds:
-        right = [round(each.share_right[index] * len(each.members)) for each in sides]
-        words = [f"{k} of {len(each.members)}" for k, each in zip(right, sides, strict=True)]
+        words = [f"{each.runs_right[index]} of {len(each.members)}" for each in sides]
     return f"{index}: {names[pair.labels[index]]}\n{' → '.join(words)}"
 
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from cifarlab import plots
 from cifarlab.compare import Pair
-from cifarlab.metrics import mean_interval
+from cifarlab.compare.curves import accuracy_column
+from cifarlab.metrics import mean_interval, spread
 from cifarlab.report.embed import figure_svg
 from cifarlab.report.facts import Facts
 from cifarlab.report.numbers import SPACE, count, duration, interval, listed, number, percent
-from cifarlab.report.pairs import cost_rows, paired, paired_rows, verdicts_over_seeds
+from cifarlab.report.pairs import class_rows, cost_rows, paired, paired_rows, verdicts_over_seeds
 from cifarlab.report.records import commands, flat, shown_path
 
 # Of these records only what differs is worth a row.
@@ -50,6 +51,7 @@ def comparison_context(every: Sequence[Facts]) -> dict[str, Any]:
         "seeds": _seeds(groups),
         "curve": _curve(labels, every),
         "classes": _classes(evaluated),
+        "class_pairs": class_rows(pairs),
         "evaluated": [name for name, _ in evaluated],
         "differences": {kind: _differences(kind, every) for kind in RECORDS},
         "commands": [command for facts in every for command in commands(facts)],
@@ -152,16 +154,20 @@ def _groups(every: Sequence[Facts]) -> list[list[Facts]]:
 
 
 def _seeds(groups: Sequence[Sequence[Facts]]) -> list[dict[str, str]]:
-    """Of each recipe mean and interval over its seeds."""
+    """Of each recipe mean, interval and spread over its seeds."""
     rows = []
     for group in groups:
-        mean, low, high = mean_interval([facts.figures["accuracy"] for facts in group])
+        accuracies = [facts.figures["accuracy"] for facts in group]
+        mean, low, high = mean_interval(accuracies)
+        apart = spread(accuracies)
         rows.append(
             {
                 "recipe": str(group[0].recipe.get("name", "")),
                 "n": count(len(group), "seed"),
                 "mean": percent(mean, group[0].figures["n"]),
                 "interval": interval((low, high), group[0].figures["n"]),
+                "deviation": f"{100 * (apart['deviation'] or 0):.2f}{SPACE}points",
+                "range": interval((apart["minimum"], apart["maximum"]), group[0].figures["n"]),
             }
         )
     return rows
@@ -174,9 +180,8 @@ def _curve(labels: Sequence[str], every: Sequence[Facts]) -> dict[str, Any] | No
     }
     if not histories:
         return None
-    column, kind = "accuracy", "training"
-    if any(row.get("val_accuracy") is not None for rows in histories.values() for row in rows):
-        column, kind = "val_accuracy", "validation"
+    column = accuracy_column(histories.values())
+    kind = "training" if column == "accuracy" else "validation"
     ends = [
         f"{name} ends at {percent(rows[-1].get(column))} after {count(len(rows), 'epoch')}"
         for name, rows in histories.items()

@@ -9,6 +9,7 @@ import numpy as np
 
 from cifarlab.answers import Answers
 from cifarlab.compare import Contestant, Pair, against_first, cost, named, p_text, same_images
+from cifarlab.compare.pairs import LEVEL
 from cifarlab.errors import CifarlabError
 from cifarlab.report.facts import Facts
 from cifarlab.report.numbers import count, duration, interval, number, percent
@@ -71,6 +72,21 @@ def paired_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     return rows
 
 
+def class_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    """A row a class, with a cell a pair: the other run's recall less the best's, and how sure."""
+    if not pairs:
+        return []
+    of_pairs = [pair.classes for pair in pairs]
+    return [
+        {
+            "name": name,
+            "support": count(known["support"]),
+            "cells": [_class_cell(classes[name]) for classes in of_pairs],
+        }
+        for name, known in of_pairs[0].items()
+    ]
+
+
 def cost_rows(every: Sequence[Named]) -> list[dict[str, Any]]:
     """Quality beside cost, the quickest training first; marked where no run is better in both."""
     costs = [(name, facts, cost(Run(facts.path))) for name, facts in every]
@@ -93,6 +109,15 @@ def cost_rows(every: Sequence[Named]) -> list[dict[str, Any]]:
         )
         highest = max(highest, figures["accuracy"])
     return rows
+
+
+def _class_cell(figures: dict[str, Any]) -> dict[str, Any]:
+    """One of `metrics.class_differences` as its points, its p in words, and whether it is sure."""
+    if not figures["support"]:
+        return {"points": "–", "p": "", "lead": False}
+    adjusted = figures["p_holm"]
+    points = f"{100 * figures['difference']:.2f}"
+    return {"points": points, "p": f"p {p_text(adjusted)}", "lead": adjusted <= LEVEL}
 
 
 def _ranked(evaluated: Sequence[Named]) -> list[Named]:
