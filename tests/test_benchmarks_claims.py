@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 from pathlib import Path
@@ -154,3 +155,24 @@ def test_a_list_is_of_the_audits_data(script, audited) -> None:
     (audited / "audit.json").unlink()
     with pytest.raises(RunError, match=r"audit\.json.*make it with: cifarlab audit"):
         measure(audited, pairs, [])
+
+
+@pytest.mark.parametrize(("hung", "status"), [([], 0), ([7], 1)])
+def test_fuzzing_writes_what_it_counted(
+    script, monkeypatch, tmp_path, hung: list[int], status: int
+) -> None:
+    fuzz_http, out = script("fuzz_http"), tmp_path / "http.json"
+    counted = {"statuses": {0: 3, 400: 2}, "server_errors": [], "hung": hung, "answers_after": True}
+
+    async def fuzz(server, arguments):
+        return {"requests": arguments.requests, "seed": arguments.seed, **counted}
+
+    monkeypatch.setattr(fuzz_http, "running", lambda command: contextlib.nullcontext())
+    monkeypatch.setattr(fuzz_http, "fuzz", fuzz)
+    with pytest.raises(SystemExit) as end:
+        fuzz_http.main(["--requests", "5", "--seed", "4", "--out", str(out)])
+    assert end.value.code == status
+    result = json.loads(out.read_text())
+    assert (result["requests"], result["seed"], result["hung"]) == (5, 4, hung)
+    assert result["statuses"] == {"0": 3, "400": 2}
+    assert result["hardware"]["cores"]
