@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,12 @@ def point(
 ) -> Row:
     seconds = {"training": training, "command": command}
     return {"epoch": epoch, "split": split, "accuracy": accuracy, "seconds": seconds}
+
+
+def describe_measurement() -> dict[str, Any]:
+    """What stands first in a result: the command, when it began, and on what."""
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"command": show_command(), "date": date, **describe_machine()}
 
 
 def describe_machine() -> dict[str, Any]:

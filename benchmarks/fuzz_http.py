@@ -1,6 +1,6 @@
 """Damaged requests, each a function of the seed: what does the server make of them?
 
-    python benchmarks/fuzz_http.py --requests 2000 --seed 0
+    python benchmarks/fuzz_http.py --requests 2000 --seed 0 --out http.json
 
 Whole requests, valid ones, are cut, repeated, overwritten and mixed byte by byte, heads, boundaries
 and pictures alike, and sent over connections of their own. Nothing may be answered 5xx, stay
@@ -14,17 +14,21 @@ import argparse
 import asyncio
 import io
 import json
+import math
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from competitors import describe_measurement
 from http_load import Server, connect, get, post, predict_request, running
 from measuring import positive
 from PIL import Image
 
+from cifarlab.files import write_json
 from cifarlab.predict import load_predictor
 from cifarlab.serve import Limits, create_app, serve
 
@@ -41,13 +45,14 @@ DICTIONARY = (
 Random = np.random.Generator
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def parse(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--requests", type=positive, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", default="cifar10", help="what `cifarlab serve` takes")
+    parser.add_argument("--out", type=Path, help="write the result as JSON here")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 def whole_requests(side: int, name: str) -> list[bytes]:
@@ -135,6 +140,7 @@ async def fuzz(server: Server, arguments: argparse.Namespace) -> dict[str, Any]:
 
     await asyncio.gather(*(one() for _ in range(AT_ONCE)))
     after = [await ask(server, request) for request in valid]
+    memory = server.rss_mib()
     return {
         "requests": len(found),
         "seed": arguments.seed,
@@ -143,7 +149,7 @@ async def fuzz(server: Server, arguments: argparse.Namespace) -> dict[str, Any]:
         "hung": [n for n, status in found.items() if status < 0],
         "answers_after": after == healthy,
         "running": server.process.poll() is None,
-        "rss_mib": server.rss_mib(),
+        "rss_mib": None if math.isnan(memory) else memory,  # JSON has no nan
     }
 
 
@@ -158,17 +164,20 @@ async def ask(server: Server, request: bytes) -> int:
         connection.close()
 
 
-def main() -> None:
-    arguments = parse()
+def main(words: Sequence[str] | None = None) -> None:
+    arguments = parse(words)
     if arguments.serve:
         limits = Limits(head_seconds=1, body_seconds=1)
         app = create_app(load_predictor(arguments.model), limits, name="fuzzed")
         serve(app, "127.0.0.1", 0, lambda to: print(json.dumps({"address": to}), flush=True))
         return
+    described = describe_measurement()
     command = [sys.executable, __file__, "--serve", "--model", arguments.model]
     with running(command) as server:
         result = asyncio.run(fuzz(server, arguments))
     print(json.dumps(result, indent=2))
+    if arguments.out:
+        write_json(arguments.out, {**described, **result})
     sounds = not result["server_errors"] and not result["hung"] and result["answers_after"]
     sys.exit(0 if sounds else 1)
 

@@ -21,7 +21,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +30,10 @@ from competitors import (
     Row,
     absolute,
     check_competitors,
-    describe_machine,
+    describe_measurement,
     read_peer,
     read_run,
     run,
-    show_command,
     watch,
 )
 
@@ -67,9 +65,7 @@ def main() -> None:
         sys.exit(f"{arguments.out} exists; name another file with --out")
     first_peer = arguments.peer[0].stem if arguments.peer else None
     document: dict[str, Any] = {
-        "command": show_command(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        **describe_machine(),
+        **describe_measurement(),
         "gpu": describe_gpu(),
         "device": arguments.device,
         "notes": [" ".join(note.split()) for note in NOTES],

@@ -29,11 +29,10 @@ from competitors import (
     Row,
     absolute,
     check_competitors,
-    describe_machine,
+    describe_measurement,
     read_peer,
     read_run,
     run,
-    show_command,
     watch,
 )
 
@@ -123,9 +122,7 @@ def start_document(arguments: argparse.Namespace, names: list[str]) -> dict[str,
     settings |= {"limit_images": arguments.limit_images}
     document = {
         "settings": settings,
-        "command": show_command(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        **describe_machine(),
+        **describe_measurement(),
         "notes": [" ".join(note.split()) for note in NOTES],
         "competitors": names,
         "peers": [script.stem for script in arguments.peer],
