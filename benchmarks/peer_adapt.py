@@ -53,17 +53,16 @@ def adapt_to_cpu(torch: Any, dtype: Any) -> None:
     """Patch torch for good, so that code written for CUDA in half precision runs on a CPU.
 
     Half becomes `dtype`, but for a network's parameters: bfloat16 has three bits fewer than half,
-    too few to add a step of the optimizer to a weight (airbench94_muon loses a point by it). They
-    stay float32, and products and convolutions round them to `dtype` (autocasting). Devices become
-    the CPU, CUDA's events a wall clock, and compiling does nothing. Memory formats, fused
-    optimizers and the arithmetic stay as written.
+    too few to add a step of the optimizer to a weight. They stay float32, and convolutions and
+    dense layers round them to the type of their input. Devices become the CPU, CUDA's events a wall
+    clock, and compiling does nothing. Memory formats, fused optimizers and the arithmetic stay as
+    written.
     """
     fill_type_tables(torch)
-    module, tensor = torch.nn.Module, torch.Tensor
-    torch.set_autocast_dtype("cpu", dtype)
-    torch.set_autocast_enabled("cpu", dtype != torch.float32)
-    torch.set_autocast_cache_enabled(False)  # it would keep the weights of the step before
+    module, tensor, functional = torch.nn.Module, torch.Tensor, torch.nn.functional
     module.half, module.cuda, module.compile = same, same, same
+    for name in ("conv2d", "linear"):
+        setattr(functional, name, rounding_weights(getattr(functional, name)))
     tensor.half, tensor.cuda, tensor.pin_memory = lambda self: self.to(dtype), same, same
     torch.half = dtype
     torch.compile = do_not_compile
@@ -86,6 +85,16 @@ def fill_type_tables(torch: Any) -> None:
 
 def same(self: Any, *_: Any, **__: Any) -> Any:
     return self
+
+
+def rounding_weights(function: Callable) -> Callable:
+    """`function` of (input, weight, bias, …) with weight and bias in the type of the input."""
+
+    def call(x: Any, weight: Any, bias: Any = None, *rest: Any, **words: Any) -> Any:
+        bias = None if bias is None else bias.to(x.dtype)
+        return function(x, weight.to(x.dtype), bias, *rest, **words)
+
+    return call
 
 
 def do_not_compile(target: Any = None, **_: Any) -> Any:

@@ -55,11 +55,11 @@ sprint = replace(
 )
 
 # Whole images to the border and two pixels beyond, at their full size in the end. Two epochs visit
-# the harder half of the images twice.
+# the harder half of the images twice. 94.1 % on test: records/fast94.
 fast94 = replace(
     quick,
     name="fast94",
-    summary="On the way to 94 % in ten minutes on two CPU cores",
+    summary="94 % on two CPU cores in a quarter of an hour: wider, whole images, for longer",
     model_options={
         "widths": (64, 256, 256),
         "activation": "gelu",
@@ -67,10 +67,10 @@ fast94 = replace(
         "norm_momentum": 0.9,
     },
     augmentation=Augmentation(flip=True, alternate=True, shift=0.0625),
-    sizes=(20, 24, 24, 32, 32, 32, 32),
-    hard=(1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 1.0),
+    sizes=(20, 24, 24, 24, 32, 32, 32, 32, 32, 32),
+    hard=(1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 1.0),
     tta="selective",
-    epochs=7,
+    epochs=10,
     learning_rate=0.1,
 )
 
