@@ -277,6 +277,14 @@ def test_a_field_without_effect_is_not_ignored_when_it_is_set(key: str) -> None:
     assert getattr(replace_fields(adam, {key: "0.5", **muon}), key) == 0.5
 
 
+def test_epochs_that_are_asked_for_are_not_added_to() -> None:
+    quick = get_recipe("quick")
+    assert quick.least_steps > 0
+    assert replace_fields(quick, {"epochs": "3"}).least_steps == 0
+    assert replace_fields(quick, {"epochs": "3", "least_steps": "7"}).least_steps == 7
+    assert replace_fields(quick, {"tta": "none"}).least_steps == quick.least_steps
+
+
 @pytest.mark.parametrize("schedule", ["constant", "exponential"])
 def test_a_warm_up_that_no_schedule_follows_is_not_ignored(schedule: str) -> None:
     with pytest.raises(RecipeError, match="warmup"):

@@ -220,6 +220,16 @@ def test_a_dataset_smaller_than_a_batch_trains(tmp_path: Path) -> None:
     assert len(run.history) == 1
 
 
+def test_few_images_are_seen_more_often(tmp_path: Path, tiny_dataset: Dataset) -> None:
+    steps = -(-len(tiny_dataset.carve(DEBUG.validation, 0)[0]) // DEBUG.batch_size)
+    recipe = replace(DEBUG, epochs=1, least_steps=2 * steps + 1)
+    run = train(tiny_dataset, recipe, out=tmp_path / "more")
+    assert len(run.history) == run.result["epochs_run"] == 3
+    assert not run.result["stopped_early"]
+    asked = train(tiny_dataset, recipe, epochs=2, out=tmp_path / "asked")
+    assert len(asked.history) == 2
+
+
 @pytest.mark.parametrize("name", ["fast94", "robust", "fast96", "best"])
 def test_recipes_too_large_to_train_here_train_in_miniature(
     name: str, tmp_path: Path, tiny_folder: Path
@@ -235,6 +245,7 @@ def test_recipes_too_large_to_train_here_train_in_miniature(
         validation=0.2,
         batch_size=16,
         epochs=2,
+        least_steps=0,
     )
     run = train(load_dataset(tiny_folder, image_size=16), small, out=tmp_path / "run")
     assert [row["epoch"] for row in run.history] == [1, 2]

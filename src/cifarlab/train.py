@@ -61,7 +61,7 @@ def train(
         data: a `Dataset` or what `load_dataset` takes.
         recipe: a `Recipe`, its name, or a recipe.json.
         seed: of everything random; 0 or more.
-        epochs, validation: in place of the recipe's own.
+        epochs, validation: in place of the recipe's own (and of its ``least_steps``).
         out: the run folder to make; ``runs/<recipe>-<number>`` by default.
         callbacks: further Keras callbacks.
         display: is told how it goes.
@@ -87,7 +87,7 @@ def train(
         raise MissingExtraError("TensorBoard", "track")
     recipe = get_recipe(recipe)
     if epochs is not None:
-        recipe = replace(recipe, epochs=epochs)
+        recipe = replace(recipe, epochs=epochs, least_steps=0)
     if validation is not None:
         recipe = replace(recipe, validation=validation)
     if not isinstance(data, Dataset):
@@ -179,7 +179,8 @@ def _fit(
     recipe, seed = own_recipe(run), run.result["seed"]
     training, validation, model = start.training, start.validation, start.model
     program = make_program(recipe, model, training, data.num_classes)
-    optimizer = make_optimizer(recipe, program.steps * recipe.epochs)
+    epochs = count_epochs(recipe, program.steps)
+    optimizer = make_optimizer(recipe, program.steps * epochs)
     # XLA makes TensorFlow slower on a CPU; this is for those who call `fit` on the model.
     model.compile(optimizer, program.loss, metrics=["accuracy"], jit_compile=False)
 
@@ -189,7 +190,7 @@ def _fit(
     loop = Loop(
         program=program,
         seed=seed,
-        epochs=recipe.epochs,
+        epochs=epochs,
         validate=_validator(call, validation) if len(validation) else None,
         callbacks=[*own, *callbacks],
         checkpoint=run.path / "checkpoint.safetensors",
@@ -198,7 +199,7 @@ def _fit(
     )
     if display:
         what = f"{recipe.name} on {data.name}, {len(training):,} images, seed {seed}: {run.path}"
-        display.begin(what, recipe.epochs, program.steps)
+        display.begin(what, epochs, program.steps)
     setup = start.seconds + time.perf_counter() - began
     try:
         progress = loop.run()
@@ -208,7 +209,7 @@ def _fit(
 
     run.save_model(model, start.description)
     run.update_result(
-        **summarize(progress.history, recipe, own),
+        **summarize(progress.history, epochs, own),
         **_calibration(call, validation, recipe.tta),
         parameters=model.count_params(),
         model_summary=summary_text(create_model(**start.description) if recipe.sizes else model),
@@ -218,6 +219,16 @@ def _fit(
         completed=True,
     )
     return run
+
+
+def count_epochs(recipe: Recipe, steps: int) -> int:
+    """Epochs of `steps` steps each that `recipe` asks for.
+
+    Example:
+        >>> [count_epochs(get_recipe("quick"), steps) for steps in (98, 20, 3)]
+        [4, 20, 130]
+    """
+    return max(recipe.epochs, -(-recipe.least_steps // steps))
 
 
 def own_recipe(run: Run) -> Recipe:
@@ -235,7 +246,7 @@ def _tensorboard(run: Run) -> list[keras.callbacks.Callback]:
 
 
 def summarize(
-    history: list[dict[str, Any]], recipe: Recipe, callbacks: list[keras.callbacks.Callback]
+    history: list[dict[str, Any]], epochs: int, callbacks: list[keras.callbacks.Callback]
 ) -> dict[str, Any]:
     """How long it went and which epoch's weights were kept, counted from 1."""
     stopping = next((c for c in callbacks if isinstance(c, keras.callbacks.EarlyStopping)), None)
@@ -245,7 +256,7 @@ def summarize(
     return {
         "epochs_run": len(history),
         "best_epoch": kept,
-        "stopped_early": len(history) < recipe.epochs,
+        "stopped_early": len(history) < epochs,
     }
 
 

@@ -24,6 +24,7 @@ quick = Recipe(
     sizes=(16, 20, 20, 28),
     tta="flip",
     epochs=4,
+    least_steps=390,  # CIFAR-10's 49,000 images are 392
     batch_size=500,
     optimizer="muon",
     learning_rate=0.16,
@@ -50,6 +51,7 @@ sprint = replace(
         "norm_momentum": 0.6,
     },
     epochs=1,
+    least_steps=190,
     batch_size=250,
     learning_rate=0.12,
 )

@@ -20,6 +20,7 @@ SHARE: Limit = (lambda value: 0 < value < 1, "in (0, 1)")
 LIMITS: dict[str, Limit] = {
     "image_size": ABOVE_0,
     "epochs": ABOVE_0,
+    "least_steps": FROM_0,
     "batch_size": ABOVE_0,
     "learning_rate": ABOVE_0,
     "validation": FRACTION,

@@ -93,6 +93,7 @@ class Recipe:
 
     # the optimisation
     epochs: int = 10
+    least_steps: int = 0  # fewer would be too few: few images are seen more often, by more epochs
     batch_size: int = 64
     optimizer: Literal["adam", "adamw", "sgd", "muon"] = "adam"
     learning_rate: float = 1e-3  # the peak of the schedule
@@ -144,7 +145,8 @@ def replace_fields(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
         recipe: what to start from.
         settings: field name (dotted inside a group: ``augmentation.flip``) to text. ``none``
             switches a group off; ``model_options.NAME`` takes a JSON value. Lengths in pixels
-            that are not set themselves keep their share of a new ``image_size``.
+            that are not set themselves keep their share of a new ``image_size``, and ``epochs``
+            holds whatever ``least_steps`` was.
 
     Raises:
         UnknownNameError: no such field; names the nearest.
@@ -162,6 +164,8 @@ def replace_fields(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
     value = recipe.to_json()
     for key, text in settings.items():
         set_path(Recipe, value, key, text)
+    if "epochs" in settings and "least_steps" not in settings:
+        value["least_steps"] = 0
     scale_lengths(value, value["image_size"] / recipe.image_size, set_already=settings)
     changed = Recipe.from_json(value)
     for key in settings:
