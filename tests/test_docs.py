@@ -32,10 +32,7 @@ COMMANDS = get_command(cli.app).commands  # type: ignore[attr-defined]
 SHORT = {
     "cifar10": "digits",
     "quick": "debug",
-    "regularized_cnn": "debug",
-    "20": "1",  # epochs
     "runs/quick-1": "runs/debug-1",
-    "runs/regularized_cnn-1": "runs/debug-2",
 }
 
 

@@ -24,6 +24,17 @@ from cifarlab.run import Run
 SPLIT_SEED = 0
 
 
+def count_epochs(recipe: Recipe, steps: int) -> int:
+    """Epochs of `steps` steps each that `recipe` asks for.
+
+    Example:
+        >>> from cifarlab.recipes import get_recipe
+        >>> [count_epochs(get_recipe("quick"), steps) for steps in (98, 20, 3)]
+        [4, 20, 130]
+    """
+    return max(recipe.epochs, -(-recipe.least_steps // steps))
+
+
 def make_program(recipe: Recipe, model: keras.Model, training: Split, num_classes: int) -> Program:
     """What the engine compiles: `recipe` on the images of `training`."""
     labels = training.labels

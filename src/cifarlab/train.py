@@ -24,6 +24,7 @@ from cifarlab.models import create_model
 from cifarlab.models.describe import summary_text
 from cifarlab.optim import make_callbacks, make_optimizer
 from cifarlab.prepare import (
+    count_epochs,
     describe_data,
     describe_model,
     load_again,
@@ -85,11 +86,7 @@ def train(
         raise UsageError(f"seed must be in [0, 2**32). Received: {seed}")
     if tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise MissingExtraError("TensorBoard", "track")
-    recipe = get_recipe(recipe)
-    if epochs is not None:
-        recipe = replace(recipe, epochs=epochs, least_steps=0)
-    if validation is not None:
-        recipe = replace(recipe, validation=validation)
+    recipe = _changed(get_recipe(recipe), epochs, validation)
     if not isinstance(data, Dataset):
         data = load_dataset(data, image_size=recipe.image_size)
     described = describe_data(data, recipe)
@@ -104,6 +101,13 @@ def train(
     )
     with claimed(run.path):
         return _fit(run, data, start, callbacks, display)
+
+
+def _changed(recipe: Recipe, epochs: int | None, validation: float | None) -> Recipe:
+    """`recipe` with what is not None in place of its own."""
+    if epochs is not None:
+        recipe = replace(recipe, epochs=epochs, least_steps=0)
+    return recipe if validation is None else replace(recipe, validation=validation)
 
 
 def resume(
@@ -219,16 +223,6 @@ def _fit(
         completed=True,
     )
     return run
-
-
-def count_epochs(recipe: Recipe, steps: int) -> int:
-    """Epochs of `steps` steps each that `recipe` asks for.
-
-    Example:
-        >>> [count_epochs(get_recipe("quick"), steps) for steps in (98, 20, 3)]
-        [4, 20, 130]
-    """
-    return max(recipe.epochs, -(-recipe.least_steps // steps))
 
 
 def own_recipe(run: Run) -> Recipe:
