@@ -74,11 +74,12 @@ NEEDS = {
 
 def check_effect(recipe: Recipe, name: str) -> None:
     """Raise `RecipeError` where the field `name`, which somebody has set, has no effect."""
-    other, values = NEEDS.get(name, ("name", (recipe.name,)))
+    if name not in NEEDS:
+        return
+    other, values = NEEDS[name]
     value = getattr(recipe, other)
     if value not in values:
-        first, last = ", ".join(f'"{v}"' for v in values[:-1]), f'"{values[-1]}"'
-        needed = f"{first} or {last}" if first else last
+        needed = " or ".join(f'"{v}"' for v in values)
         raise RecipeError(f"recipe: {name} needs {other}={needed}. Received: {value!r}")
 
 
