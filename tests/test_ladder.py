@@ -19,7 +19,7 @@ from cifarlab.answers import Answers
 from cifarlab.data import Dataset, load_dataset
 from cifarlab.errors import DataError, Interrupted, RunError, UsageError
 from cifarlab.ladder import ASIDE, RUNGS, Rung, climb, faster
-from cifarlab.ladder.figures import gain, quality
+from cifarlab.ladder.figures import class_gains, gain, quality
 from cifarlab.ladder.rungs import step
 from cifarlab.metrics import mean_interval, softmax, wilson_interval
 from cifarlab.recipes import Recipe, get_recipe
@@ -253,6 +253,29 @@ def test_a_gain_within_each_seed_is_paired_by_seed() -> None:
     assert one["method"] == "bootstrap"
 
 
+def test_a_gain_is_of_other_images_too() -> None:
+    """Seeds that agree in everything leave open what other images would say."""
+    below, above = (answers(row, row, labels=[0] * 4) for row in ([0, 1, 1, 1], [0, 0, 1, 1]))
+    found = gain(below, above, second, ["cat", "dog"])
+    assert (found["difference"], found["interval"]) == (0.25, [0.25, 0.25])
+    assert found["interval_images"] == list(mean_interval([0, 1, 0, 0])[1:])
+    assert found["interval_images"][0] < 0
+    assert not found["measurable"]
+    many = [answers(row * 9, row * 9, labels=[0] * 36) for row in ([0, 1, 1, 1], [0, 0, 1, 1])]
+    assert gain(*many, second, ["cat", "dog"])["measurable"]
+
+
+def test_gains_of_classes_by_hand() -> None:
+    before = answers([0, 1, 1, 1, 2], [1, 1, 1, 1, 2], labels=[0, 0, 1, 1, 2])
+    after = answers([0, 0, 1, 0, 2], labels=[0, 0, 1, 1, 2])
+    found = class_gains(before, after, ["cat", "dog", "newt"])
+    assert list(found) == ["cat", "dog"]  # one image of a newt has no spread
+    cat = found["cat"]
+    assert (cat["images"], cat["first"], cat["last"], cat["difference"]) == (2, 0.25, 1.0, 0.75)
+    assert cat["interval"] == list(mean_interval([0.5, 1.0])[1:])
+    assert found["dog"]["difference"] == -0.5
+
+
 def test_an_ensemble_is_set_against_its_mean_member(built: tuple[Path, dict]) -> None:
     folder, found = built
     by_name = {rung["name"]: rung for rung in found["rungs"]}
@@ -294,6 +317,7 @@ def test_the_page_tells_what_is_measured_and_what_is_not(
     ):
         measurable = low > 0 or high < 0
         rung["gain"] |= {"difference": difference, "interval": [low, high]}
+        rung["gain"]["interval_images"] = [low - 0.01, high + 0.01]
         rung["gain"]["measurable"] = measurable
     page, picture = write_ladder_page(found, "cifarlab ladder digits", tmp_path)
     text = unescape(page.read_text(encoding="utf-8"))
@@ -305,10 +329,12 @@ def test_the_page_tells_what_is_measured_and_what_is_not(
         "no measurable gain",
         "a loss",
         "+5.0 to +15.0",
+        "+4.0 to +16.0",
         "−3.0",
         "The first, mir",
     ):
         assert words in text
+    assert "−6.0 to +0.0" not in text  # an ensemble has one interval, which is over images
     assert "cifarlab ladder digits" in text
     assert "<script" not in text
     assert [row["name"] for row in ladder_context(found, "")["classes"]] == found["class_names"]
@@ -336,6 +362,8 @@ def test_the_command_goes_on_and_prints_one_document(built: tuple[Path, dict], s
     assert Path(found["page"]).exists()
     assert Path(found["plot"]).exists()
     assert "no measurable gain" in answer.err or "a gain" in answer.err
+    assert "largest step" in answer.err
+    assert "Hardest to the end: " in answer.err
     with_one = invoke("ladder", "digits", "--runs", 1, "--out", built[0])
     assert with_one.status == 0
     assert "ensemble" not in with_one.out  # of one seed there is none

@@ -114,4 +114,5 @@ def test_a_ladder_shows_each_rung_with_its_interval_and_its_cost() -> None:
     assert np.allclose(ends, [[0.69, 0.72], [0.79, 0.81]])
     assert costs.lines[0].get_xydata().tolist() == [[60.0, 0.7], [300.0, 0.8]]
     assert [text.get_text() for text in costs.texts] == ["1", "2"]
+    assert steps.xaxis.get_major_formatter()(0.875) == "87.5 %"  # not 88: the line is at 87.5
     assert "a $x_{$" in words(figure)

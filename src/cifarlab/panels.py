@@ -206,7 +206,7 @@ def ladder_steps(
     steps.plot(means, rungs, color=TRAIN, linewidth=1)
     steps.set_yticks(rungs, [f"{name}  {i}" for i, name in zip(rungs, names, strict=True)])
     steps.grid(axis="x", color=FAINT, linewidth=0.5)
-    steps.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
+    steps.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
     steps.set_xlabel("accuracy")
     costs.plot(seconds, means, "o", color=TRAIN)
     for i, x, y in zip(rungs, seconds, means, strict=True):
@@ -215,6 +215,6 @@ def ladder_steps(
         offset = {"textcoords": "offset points", "xytext": (side, -3), "ha": align}
         costs.annotate(str(i), (x, y), fontsize=8, **offset)
     costs.set(xlabel="seconds of training", ylabel="accuracy", xlim=(0, 1.12 * max(seconds)))
-    costs.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
+    costs.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
     costs.grid(color=FAINT, linewidth=0.5)
     return figure

@@ -65,32 +65,37 @@ def ladder(
 
 
 def _show(found: dict[str, Any]) -> None:
-    """The rungs and what stands beside them, as tables, and the summary."""
-    from cifarlab.report.ladder import opening
+    """The rungs, what stands beside them and the classes, as tables, and the summary."""
+    from cifarlab.report.ladder import class_rows, hardest, opening
 
     say("")
     for title, rungs in (("", found["rungs"]), ("Beside the ladder", found["aside"])):
         if rungs:
             say(title) if title else None
-            columns = ["", "rung", "accuracy", "95 % interval", "gain", "interval", ""]
+            columns = ["", "rung", "accuracy", "95 % interval", "gain", "interval", "over images"]
             rows = [_row(i, rung) for i, rung in enumerate(rungs, start=1)]
-            table([*columns, "seconds", "parameters", "multiply-adds"], rows)
+            table([*columns, "", "seconds", "parameters", "multiply-adds"], rows)
             say("")
-    say(*opening(found))
+    classes = class_rows(found)
+    if classes:
+        columns = ["class", "first", "last", "gain", "interval", "largest step"]
+        table(columns, [list(row.values()) for row in classes])
+        say("")
+    say(*opening(found), *hardest(found))
 
 
 def _row(number: int, rung: dict[str, Any]) -> list[str]:
-    from cifarlab.report.ladder import signed, verdict
+    from cifarlab.report.ladder import signed, signed_interval, verdict
 
     gain, (low, high) = rung["gain"], rung["accuracy_ci95"]
-    bounds = "" if gain is None else " to ".join(signed(bound) for bound in gain["interval"])
     return [
         str(number),
         rung["name"],
         f"{100 * rung['accuracy_mean']:.2f} %",
         f"{100 * low:.2f} to {100 * high:.2f} %",
         "" if gain is None else signed(gain["difference"]),
-        bounds,
+        "" if gain is None else signed_interval(gain["interval"]),
+        "" if gain is None else signed_interval(gain["interval_images"]),
         verdict(gain),
         f"{rung['seconds_mean']:,.0f}",
         f"{rung['parameters']:,}",

@@ -21,7 +21,7 @@ from cifarlab.data import Dataset, load_dataset
 from cifarlab.errors import DataError, UnknownNameError, UsageError
 from cifarlab.files import write_json
 from cifarlab.ladder.answering import Displays, Site, answer, read, together
-from cifarlab.ladder.figures import cost, gain, quality
+from cifarlab.ladder.figures import class_gains, cost, gain, quality
 from cifarlab.ladder.rungs import ASIDE, RUNGS, Rung, faster
 from cifarlab.prepare import SPLIT_SEED
 from cifarlab.run import Run
@@ -58,7 +58,8 @@ def climb(
         ``dataset``, ``split``, ``runs``, ``class_names``, ``environment`` of the first run,
         ``rungs`` and ``aside``: for each rung its ``name``, ``change``, ``why``, ``kind``,
         ``below``, ``recipe``, the figures of `figures.quality` and `figures.cost`, ``runs``
-        (folders), and ``gain`` (`figures.gain`; None of the first).
+        (folders), and ``gain`` (`figures.gain`; None of the first); ``classes``, from the
+        first rung to the last (`figures.class_gains`).
 
     Raises:
         UsageError: no runs, or a rung that is derived from none of the others.
@@ -138,6 +139,7 @@ def _measured(
             answers[rung.name] = [read(site, path) for path in paths]
             trained[rung.name] = [Run(site.run(rung, seed)) for seed in range(runs)]
         rows[rung.name] = _row(rung, answers, trained[rung.name], site.data.class_names)
+    ends = [answers[rung.name] for rung in rungs if rung.name in rows]
     return {
         "dataset": site.data.name,
         "split": site.split,
@@ -146,6 +148,7 @@ def _measured(
         "environment": dict(trained[rungs[0].name][0].environment),
         "rungs": [rows[rung.name] for rung in rungs if rung.name in rows],
         "aside": [rows[rung.name] for rung in aside if rung.name in rows],
+        "classes": class_gains(ends[0], ends[-1], site.data.class_names),
     }
 
 

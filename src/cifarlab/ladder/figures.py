@@ -76,19 +76,22 @@ def gain(
     """How much more accurate a rung is than the one below, on the same images.
 
     Returns:
-        ``difference`` and ``interval`` (95 %, of the accuracies, in [-1, 1]), ``measurable``:
-        whether 0 lies outside, and ``method``: ``"welch"`` over the seeds of both; ``"seeds"``,
-        the difference within each seed, where the trained models are the same; ``"images"``, the
-        difference from the mean member on each image, of an ensemble; ``"bootstrap"`` over
-        images, of one model each. The first two are about recipes, the last two about these models.
+        ``difference`` of the accuracies and its 95 % ``interval``, both in [-1, 1], and ``method``:
+        ``"welch"`` over the seeds of both; ``"seeds"``, the difference within each seed, where the
+        trained models are the same; ``"images"``, the difference from the mean member on each
+        image, of an ensemble; ``"bootstrap"`` over images, of one model each. The first two ask
+        what other seeds would give, the last two what other images would.
+        ``interval_images`` asks the latter of all of them: Student's t over the images, of how
+        much larger a share of the models has each right. ``measurable``: whether 0 lies outside
+        both intervals.
     """
     first, second = (
         Contestant(name, tuple(each), tuple(class_names))
         for name, each in (("below", below), ("this", members))
     )
+    over_images = metrics.mean_interval((second.share_right - first.share_right).tolist())
     if rung.kind == "ensemble":
-        method = "images"
-        found = metrics.mean_interval((second.share_right - first.share_right).tolist())
+        method, found = "images", over_images
     elif rung.kind == "views" and len(members) > 1:
         method = "seeds"
         found = metrics.mean_interval(np.subtract(second.accuracies, first.accuracies).tolist())
@@ -97,13 +100,44 @@ def gain(
         labels = members[0].labels
         (pair,) = against_first([first, second], labels)  # type: ignore[arg-type]
         found = pair.interval
-    difference, low, high = (float(value or 0.0) for value in found)
+    difference, *interval = (float(value or 0.0) for value in found)
+    images = [float(value or 0.0) for value in over_images[1:]]
+    if method == "bootstrap":
+        images = interval  # the same question, answered once
     return {
         "difference": difference,
-        "interval": [low, high],
-        "measurable": low > 0 or high < 0,
+        "interval": interval,
+        "interval_images": images,
+        "measurable": all(low > 0 or high < 0 for low, high in (interval, images)),
         "method": method,
     }
+
+
+def class_gains(
+    first: Sequence[Answers], last: Sequence[Answers], class_names: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """How much more of each class's images the models of the last rung find than the first's.
+
+    Returns:
+        By name of each class that has two images or more: ``images``, ``first`` and ``last``, the
+        mean recalls, their ``difference``, and its 95 % ``interval`` (Student's t over images).
+    """
+    before, after = (np.mean([each.right for each in members], axis=0) for members in (first, last))
+    labels = np.asarray(first[0].labels)
+    found: dict[str, dict[str, Any]] = {}
+    for c, name in enumerate(class_names):
+        rows = labels == c
+        if rows.sum() < 2:
+            continue
+        difference, *interval = metrics.mean_interval((after[rows] - before[rows]).tolist())
+        found[name] = {
+            "images": int(rows.sum()),
+            "first": float(before[rows].mean()),
+            "last": float(after[rows].mean()),
+            "difference": difference,
+            "interval": interval,
+        }
+    return found
 
 
 @cache

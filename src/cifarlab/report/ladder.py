@@ -46,7 +46,7 @@ def write_ladder_page(found: Mapping[str, Any], command: str, folder: Path) -> t
 def ladder_context(found: Mapping[str, Any], command: str) -> dict[str, Any]:
     """Everything that ``ladder.html`` shows."""
     rungs, aside = found["rungs"], found["aside"]
-    classes = class_rows(rungs)
+    classes = class_rows(found)
     sections = [("result", "Result"), ("rungs", "Rungs"), ("why", "Why")]
     sections += [("aside", "Beside it")] if aside else []
     sections += [("classes", "Classes")] if classes else []
@@ -61,7 +61,7 @@ def ladder_context(found: Mapping[str, Any], command: str) -> dict[str, Any]:
         "rungs": [_row(i, rung) for i, rung in enumerate(rungs, start=1)],
         "aside": [_row(i, rung) for i, rung in enumerate(aside, start=1)],
         "classes": classes,
-        "hardest": _hardest(found),
+        "hardest": hardest(found),
         "machine": _machine(found["environment"]),
         "command": command,
     }
@@ -114,13 +114,20 @@ def signed(share: float) -> str:
     return f"{100 * share:+.1f}".replace("-", "−")
 
 
-def class_rows(rungs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A row a class: recall on the first and last rung, and the rung that gave it most."""
-    first, last = rungs[0]["recall"], rungs[-1]["recall"]
-    rows = []
-    for name in first:
-        if first[name] is None or len(rungs) < 2:
-            continue
+def signed_interval(bounds: Sequence[float]) -> str:
+    """An interval of such differences.
+
+    Example:
+        >>> signed_interval([-0.001, 0.0123])
+        '−0.1 to +1.2'
+    """
+    return " to ".join(map(signed, bounds))
+
+
+def class_rows(found: Mapping[str, Any]) -> list[dict[str, str]]:
+    """A row a class: recall on the first and the last rung, and the rung that gave it most."""
+    rungs, rows = found["rungs"], []
+    for name, each in found["classes"].items() if len(rungs) > 1 else ():
         steps = [
             (above["recall"][name] - below["recall"][name], above["name"])
             for below, above in pairwise(rungs)
@@ -129,18 +136,27 @@ def class_rows(rungs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         rows.append(
             {
                 "name": name,
-                "first": percent(first[name]),
-                "last": percent(last[name]),
-                "gain": signed(last[name] - first[name]),
+                "first": percent(each["first"]),
+                "last": percent(each["last"]),
+                "gain": signed(each["difference"]),
+                "interval": signed_interval(each["interval"]),
                 "step": f"{rung} ({signed(most)})",
             }
         )
     return rows
 
 
+def hardest(found: Mapping[str, Any]) -> list[str]:
+    """Which classes the last rung finds least of, in a sentence; none where there are few."""
+    recalls = {k: v for k, v in found["rungs"][-1]["recall"].items() if v is not None}
+    hard = sorted(recalls, key=lambda name: recalls[name])[:HARDEST]
+    words = [f"{quoted(name)} ({percent(recalls[name])})" for name in hard]
+    return [f"Hardest to the end: {listed(words)}."] if len(recalls) > HARDEST else []
+
+
 def _row(number: int, rung: Mapping[str, Any]) -> dict[str, Any]:
     gain, (low, high) = rung["gain"], rung["accuracy_ci95"]
-    bounds = "" if gain is None else " to ".join(signed(bound) for bound in gain["interval"])
+    over_seeds = gain is not None and gain["method"] in ("welch", "seeds")
     low, high = max(0.0, low), min(1.0, high)
     accuracy = {
         "text": percent(rung["accuracy_mean"], rung["images"]),
@@ -157,7 +173,8 @@ def _row(number: int, rung: Mapping[str, Any]) -> dict[str, Any]:
         "below": rung["below"],
         "accuracy": accuracy,
         "gain": "" if gain is None else signed(gain["difference"]),
-        "interval": bounds,
+        "interval": "" if gain is None else signed_interval(gain["interval"]),
+        "over_images": signed_interval(gain["interval_images"]) if over_seeds else "",
         "verdict": verdict(gain),
         "time": duration(rung["seconds_mean"]),
         "parameters": count(rung["parameters"]),
@@ -186,16 +203,9 @@ def _caption(found: Mapping[str, Any]) -> str:
         )
     return (
         f"Means of {runs} seeds with their 95 % interval (Student's t over seeds); gains over the "
-        "rung below by Welch's interval, of views within each seed, of the ensemble over the "
-        f"{images} images. T: 10¹² operations; M: 10⁶."
+        "rung below by Welch's interval, of views within each seed, and in small figures over the "
+        f"{images} images, as that of the ensemble is. T: 10¹² operations; M: 10⁶."
     )
-
-
-def _hardest(found: Mapping[str, Any]) -> list[str]:
-    recalls = {k: v for k, v in found["rungs"][-1]["recall"].items() if v is not None}
-    hard = sorted(recalls, key=lambda name: recalls[name])[:HARDEST]
-    words = [f"{quoted(name)} ({percent(recalls[name])})" for name in hard]
-    return [f"Hardest to the end: {listed(words)}."] if len(recalls) > HARDEST else []
 
 
 def _machine(environment: Mapping[str, Any]) -> str:
