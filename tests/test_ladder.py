@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from html import unescape
@@ -18,15 +19,18 @@ import cifarlab.ladder
 from cifarlab.answers import Answers
 from cifarlab.data import Dataset, load_dataset
 from cifarlab.errors import DataError, Interrupted, RunError, UsageError
+from cifarlab.files import write_json
 from cifarlab.ladder import ASIDE, RUNGS, Rung, climb, faster
 from cifarlab.ladder.figures import class_gains, gain, quality
 from cifarlab.ladder.rungs import step
 from cifarlab.metrics import mean_interval, softmax, wilson_interval
-from cifarlab.recipes import Recipe, get_recipe
+from cifarlab.recipes import Recipe, get_recipe, recipe_names
 from cifarlab.report.ladder import ladder_context, write_ladder_page
 from cifarlab.resumable import train_to_end, weights_digest
 from cifarlab.run import Run
 from test_cli_train import assert_one_error, invoke, one_document
+
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 DEBUG = replace(get_recipe("debug"), epochs=2, early_stopping=None)
 first = Rung(name="first", change="the start", why="It is. It is so.", recipe=DEBUG)
@@ -374,3 +378,124 @@ def test_a_recipe_of_another_time_is_one_line(
 ) -> None:
     answer = invoke("ladder", "digits", "--fast", "--out", built[0])
     assert_one_error(answer, 1, "was trained with epochs 2, not 1", "remove it to train anew")
+
+
+# --- the records ---
+
+
+@pytest.fixture
+def finished(
+    built: tuple[Path, dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, Path]:
+    """A copy of the small ladder, and where a record of it may go; the scripts can be imported."""
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+    ladder = tmp_path / "ladder"
+    shutil.copytree(built[0], ladder)
+    write_json(ladder / "ladder.json", built[1])
+    return ladder, tmp_path / "record"
+
+
+def kept_text(record: Path) -> str:
+    """All that a record says, in any of its files of text."""
+    kinds = {".md", ".json", ".html", ".csv"}
+    return "\n".join(p.read_text("utf-8") for p in record.rglob("*") if p.suffix in kinds)
+
+
+def test_a_record_holds_the_figures_and_no_path_of_the_machine(
+    finished: tuple[Path, Path], built: tuple[Path, dict], capsys: pytest.CaptureFixture[str]
+) -> None:
+    import ladder_record
+
+    ladder, record = finished
+    assert str(built[0]) in (ladder / "ladder.json").read_text()
+    ladder_record.main([str(record), str(ladder)])
+    readme = (record / "README.md").read_text("utf-8")
+    assert str(built[0].parent) not in kept_text(record)
+    assert "`cifarlab ladder digits --runs 2 --aside`" in readme
+    assert ladder_record.gains_table(built[1]["rungs"]) in readme
+    assert ladder_record.gains_table(built[1]["aside"]) in readme
+    kept = json.loads((record / "ladder.json").read_text())
+    assert kept["rungs"][1]["runs"] == ["second-seed0", "second-seed1"]
+    assert kept["classes"] == built[1]["classes"]
+    assert len([*record.glob("runs/*/history.csv")]) == 4
+    assert (record / "ladder.html").exists()
+    assert "| 1 | the start | " in capsys.readouterr().out
+    (record / "README.md").write_text("by hand")
+    ladder_record.main([str(record), str(ladder)])
+    assert (record / "README.md").read_text() == "by hand"
+
+
+def test_a_record_of_runs_that_looked_more_often_is_refused(
+    finished: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    import ladder_record
+
+    ladder, record = finished
+    path = ladder / "runs" / "second-seed1" / "result.json"
+    result = json.loads(path.read_text())
+    write_json(path, result | {"test_looks": 3})
+    with pytest.raises(SystemExit) as end:
+        ladder_record.main([str(record), str(ladder)])
+    assert end.value.code == "error: second-seed1: its test split was opened 3 times, not 2"
+    assert not (record / "README.md").exists()
+    with pytest.raises(SystemExit, match="is not what a ladder leaves"):
+        ladder_record.main([str(record), str(ladder / "runs")])
+
+
+def test_how_much_seeds_are_alike_by_hand(finished: tuple[Path, Path]) -> None:
+    from ladder_record import seed_correlation
+
+    def rung(name: str, below: str | None, *each: float) -> dict[str, Any]:
+        mean = sum(each) / len(each)
+        return {"name": name, "below": below, "accuracy_each": each, "accuracy_mean": mean}
+
+    low, high = rung("low", None, 0.5, 0.7), rung("high", "low", 0.8, 0.9)
+    assert seed_correlation([low, high]) == pytest.approx(1)
+    other = rung("other", "low", 0.9, 0.8)  # as far, the other way
+    assert seed_correlation([low, other]) == pytest.approx(-1)
+    assert seed_correlation([low, high, other]) == pytest.approx(0)
+    assert seed_correlation([rung("low", None, 0.5), rung("high", "low", 0.6)]) is None
+
+
+@pytest.mark.parametrize("path", sorted(REPOSITORY.glob("records/*/ladder.json")), ids=str)
+def test_a_ladders_record_tells_its_figures(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+    from ladder_record import gains_table
+
+    found = json.loads(path.read_text("utf-8"))
+    assert gains_table(found["rungs"]) in (path.parent / "README.md").read_text("utf-8")
+
+
+def test_architectures_are_trained_alike(finished: tuple[Path, Path]) -> None:
+    import architectures
+
+    rungs = architectures.networks(epochs=3)
+    assert {f"{rung.name}_short" for rung in rungs} == {
+        name for name in recipe_names() if name.endswith("_short")
+    }
+    for rung in rungs[1:]:
+        found = changed(rungs[0].recipe, rung.recipe)
+        assert found <= {"name", "summary", "model", "model_options"}
+        assert (rung.below, rung.recipe.epochs) == (rungs[0].name, 3)
+
+
+def test_architectures_are_set_beside_each_other(
+    finished: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """On runs that are there already: nothing is trained."""
+    import architectures
+
+    ladder, record = finished
+    monkeypatch.setattr(architectures, "networks", lambda _: (*SMALL, *BESIDE))
+    words = ["--data", "digits", "--runs", "2", "--out", str(ladder), "--record", str(record)]
+    architectures.main(words)
+    said = capsys.readouterr().out
+    rows = [line for line in said.splitlines() if line.startswith("| ")][2:]
+    shown = [float(row.split("|")[2].strip(" %")) for row in rows]
+    assert shown == sorted(shown, reverse=True)
+    assert len(shown) == len((*SMALL, *BESIDE))
+    assert f"{ladder}/runs/first-seed0,{ladder}/runs/first-seed1" in said
+    assert "--epochs 4 --runs 2 --out runs/architectures" in kept_text(record)
+    assert str(ladder) not in kept_text(record)
