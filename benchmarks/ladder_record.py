@@ -119,12 +119,14 @@ def ladder_parts(found: Found, command: str) -> list[str]:
     """The README's paragraphs and tables."""
     summary = " ".join([*opening(found), *hardest(found)]).replace(SPACE, " ")
     classes = ["class", "first rung", "last rung", "gain, points", "95 % interval", "largest step"]
-    parts = ["# ladder", summary, facts(found, command), "![The ladder](ladder.png)", "## Rungs"]
+    read_it = "[how to read it](../../docs/ladder.md#how-to-read-it)"
+    page = f"[The page](ladder.html) has the reasons; {read_it}."
+    plot = "![Accuracy of each rung, and over the seconds of training](ladder.png)"
+    parts = ["# ladder", summary, page, facts(found, command), plot, "## Rungs"]
     parts.append(gains_table(found["rungs"]))
     if found["aside"]:
         parts += ["## Beside the ladder", gains_table(found["aside"])]
-    parts += ["## Classes", table(classes, [[*row.values()] for row in class_rows(found)])]
-    return [*parts, "[How to read it](../../docs/ladder.md#how-to-read-it)."]
+    return [*parts, "## Classes", table(classes, [[*row.values()] for row in class_rows(found)])]
 
 
 def facts(found: Found, command: str) -> str:

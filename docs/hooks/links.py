@@ -15,7 +15,10 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-BESIDE = ("records/*/README.md", "notebooks/*.ipynb", "CHANGELOG.md", "CONTRIBUTING.md")
+BESIDE = (
+    *("records/*/README.md", "records/*/ladder.png", "records/*/ladder.html"),
+    *("notebooks/*.ipynb", "CHANGELOG.md", "CONTRIBUTING.md"),
+)
 LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s#:]+)(?P<anchor>#[^)\s]+)?\)")
 
 
