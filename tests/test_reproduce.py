@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -80,6 +81,7 @@ def test_the_same_environment_gives_the_same_bits(pair: tuple[Run, Path], digits
     assert whats == ["weights", "history", "test answers", "val answers"]
     assert receipt.same_bits_expected
     assert receipt.sentences == [f"{again} is {run.path} to the bit."]
+    assert json.loads((again / "receipt.json").read_text()) == receipt.to_json()
     result = Run(again).result
     assert (result["test_looks"], result["tta"], result["seed"]) == (1, "flip", 3)
 

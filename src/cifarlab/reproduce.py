@@ -14,6 +14,7 @@ from cifarlab.data import Dataset
 from cifarlab.engine import Display
 from cifarlab.errors import RunError
 from cifarlab.evaluate import evaluate
+from cifarlab.files import write_json
 from cifarlab.prepare import find_data
 from cifarlab.resumable import train_to_end, weights_digest
 from cifarlab.run import SPLITS, Run
@@ -21,6 +22,7 @@ from cifarlab.train import DECIDING, own_recipe
 
 LEVEL = 0.05  # of McNemar's test: less likely than so by chance is more than noise
 DECIDES = (*DECIDING, "machine")
+KEPT_AS = "receipt.json"  # in the new run folder
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,8 @@ def reproduce(
     Where backend, device, precision, threads, versions and processor are the same, every bit must
     be; else what both answer to the same images must differ by no more than chance (McNemar's exact
     test at 5 %). The new run is measured on the splits that the run was measured on; a look at test
-    is counted in it. Called again after a stop, it goes on.
+    is counted in it, and the receipt is kept there as ``receipt.json``. Called again after a stop,
+    it goes on.
 
     Args:
         run: a finished run.
@@ -149,7 +152,9 @@ def reproduce(
     for split in SPLITS:
         if (run.path / f"predictions-{split}.npz").exists():
             findings.append(_answers(run, again, found, split, decided))
-    return Receipt(str(run.path), str(folder), tuple(findings), environment, decided)
+    receipt = Receipt(str(run.path), str(folder), tuple(findings), environment, decided)
+    write_json(folder / KEPT_AS, receipt.to_json())
+    return receipt
 
 
 def _differences(run: Run, again: Run) -> dict[str, tuple[Any, Any]]:

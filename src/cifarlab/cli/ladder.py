@@ -132,6 +132,8 @@ def reproduce(
 
 def _show_receipt(receipt: Receipt) -> None:
     """What matches, what does not, and what differs around it."""
+    from cifarlab.reproduce import KEPT_AS
+
     say("")
     rows = [[each.what, each.verdict, each.detail] for each in receipt.findings]
     table(["", "", ""], rows)
@@ -141,4 +143,4 @@ def _show_receipt(receipt: Receipt) -> None:
             ["", "then", "now"],
             [[what, str(then), str(now)] for what, (then, now) in receipt.environment.items()],
         )
-    say("", *receipt.sentences)
+    say("", *receipt.sentences, f"\nReceipt: {Path(receipt.again) / KEPT_AS}")
