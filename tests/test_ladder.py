@@ -120,6 +120,13 @@ def test_every_rung_says_why_in_two_sentences(rung: Rung) -> None:
     assert ends == 2, rung.why
 
 
+def test_every_rung_is_in_the_document() -> None:
+    page = (REPOSITORY / "docs" / "ladder.md").read_text("utf-8")
+    rows = [f"| {i} | `{rung.name}` |" for i, rung in enumerate(RUNGS, start=1)]
+    assert not [row for row in rows if row not in page]
+    assert not [rung.name for rung in ASIDE if f"`{rung.name}`" not in page]
+
+
 def test_the_fast_ladder_is_a_fifth_as_long() -> None:
     assert [rung.recipe.epochs for rung in faster(RUNGS)] == [2] * len(RUNGS)
     assert {r.name: r.recipe.epochs for r in faster(ASIDE)}["longer"] == 4
