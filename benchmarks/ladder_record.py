@@ -60,12 +60,20 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """A ladder's figures without what is only true of one machine's folders."""
+    """A ladder's figures without what is only true of one machine's folders.
+
+    Raises:
+        CifarlabError: there are none, or of a version that knew fewer.
+    """
     path = folder / "ladder.json"
     try:
-        return kept(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise CifarlabError(f"{path} is not what a ladder leaves: {error}") from error
+    if "classes" not in found:
+        again = "give the ladder's command again, which trains nothing anew"
+        raise CifarlabError(f"{path} is of an older version; {again}")
+    return kept(found)
 
 
 def kept(found: Found) -> dict[str, Any]:
