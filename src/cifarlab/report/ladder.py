@@ -126,7 +126,8 @@ def signed_interval(bounds: Sequence[float]) -> str:
 
 def class_rows(found: Mapping[str, Any]) -> list[dict[str, str]]:
     """A row a class: recall on the first and the last rung, and the rung that gave it most."""
-    rungs, rows = found["rungs"], []
+    rungs = found["rungs"]
+    rows: list[dict[str, str]] = []
     for name, each in found["classes"].items() if len(rungs) > 1 else ():
         steps = [
             (above["recall"][name] - below["recall"][name], above["name"])
