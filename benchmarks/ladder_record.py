@@ -144,9 +144,9 @@ def facts(found: Found, command: str) -> str:
     trained = [rung for rung in (*found["rungs"], *found["aside"]) if rung["kind"] == "train"]
     seconds = sum(rung["seconds_mean"] * rung["n"] for rung in trained)
     correlation = seed_correlation(trained)
-    seeds = "" if correlation is None else f"; of neighbours they correlate by {correlation:+.2f}"
+    alike = f", the same for all; they correlate by {correlation:+.2f}" if correlation else ""
     rows = [
-        ["seeds", f"{found['runs']}{seeds}"],
+        ["seeds", f"{found['runs']}{alike}"],
         ["images", f"{found['rungs'][0]['images']:,}, {found['split']}"],
         ["training", f"{duration(seconds)} in all, set-up and compilation included"],
         ["command", f"`{command}`"],
