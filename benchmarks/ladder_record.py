@@ -144,7 +144,7 @@ def facts(found: Found, command: str) -> str:
     trained = [rung for rung in (*found["rungs"], *found["aside"]) if rung["kind"] == "train"]
     seconds = sum(rung["seconds_mean"] * rung["n"] for rung in trained)
     correlation = seed_correlation(trained)
-    alike = f", the same for all; they correlate by {correlation:+.2f}" if correlation else ""
+    alike = f"; they correlate by {correlation:+.2f}" if correlation is not None else ""
     rows = [
         ["seeds", f"{found['runs']}{alike}"],
         ["images", f"{found['rungs'][0]['images']:,}, {found['split']}"],
@@ -159,14 +159,14 @@ def facts(found: Found, command: str) -> str:
 
 def seed_correlation(trained: Iterable[Mapping[str, Any]]) -> float | None:
     """Of the accuracies of a rung's seeds with those of the same seeds on the rung below, each less
-    its rung's mean, over all rungs; None where no seed differs. It says whether seeds are pairs.
+    its rung's mean, over all rungs that are not taken for pairs; None where no seed differs.
     """
     each = {rung["name"]: (rung["accuracy_each"], rung["accuracy_mean"]) for rung in trained}
     deviations = {name: [a - mean for a in values] for name, (values, mean) in each.items()}
     pairs = [
         pair
         for rung in trained
-        if rung["below"] in deviations
+        if rung["below"] in deviations and rung["gain"]["method"] == "welch"
         for pair in zip(deviations[rung["below"]], deviations[rung["name"]], strict=True)
     ]
     spread = math.sqrt(sum(a * a for a, _ in pairs) * sum(b * b for _, b in pairs))

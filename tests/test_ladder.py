@@ -259,6 +259,8 @@ def test_a_gain_within_each_seed_is_paired_by_seed() -> None:
     assert views["measurable"]
     trained = gain(below, above, second, ["cat", "dog"])
     assert (trained["method"], trained["measurable"]) == ("welch", False)
+    alike = gain(below, above, replace(second, paired=True), ["cat", "dog"])
+    assert (alike["method"], alike["measurable"]) == ("seeds", True)
     assert trained["interval"][0] < 0 < trained["interval"][1]
     one = gain(below[:1], above[:1], second, ["cat", "dog"])
     assert one["method"] == "bootstrap"
@@ -285,6 +287,19 @@ def test_gains_of_classes_by_hand() -> None:
     assert (cat["images"], cat["first"], cat["last"], cat["difference"]) == (2, 0.25, 1.0, 0.75)
     assert cat["interval"] == list(mean_interval([0.5, 1.0])[1:])
     assert found["dog"]["difference"] == -0.5
+
+
+def test_seeds_are_pairs_where_the_training_is_the_same(built: tuple[Path, dict]) -> None:
+    """An average of the weights changes no step, so every epoch's figures are those below."""
+    paired = [(below, above) for below, above in pairwise(RUNGS) if above.paired]
+    assert [above.name for _, above in paired] == ["averaging"]
+    assert not [rung.name for rung in ASIDE if rung.paired]
+    for below, above in paired:
+        assert changed(below.recipe, above.recipe) - {"name", "summary"} == {"ema"}
+    for seed in (0, 1):
+        runs = [Run(built[0] / "runs" / f"{name}-seed{seed}") for name in ("first", "second")]
+        losses = [[row["loss"] for row in run.history] for run in runs]
+        assert losses[0] == losses[1]
 
 
 def test_an_ensemble_is_set_against_its_mean_member(built: tuple[Path, dict]) -> None:
@@ -453,14 +468,16 @@ def test_how_much_seeds_are_alike_by_hand(finished: tuple[Path, Path]) -> None:
     from ladder_record import seed_correlation
 
     def rung(name: str, below: str | None, *each: float) -> dict[str, Any]:
-        mean = sum(each) / len(each)
-        return {"name": name, "below": below, "accuracy_each": each, "accuracy_mean": mean}
+        figures = {"accuracy_each": each, "accuracy_mean": sum(each) / len(each)}
+        return {"name": name, "below": below, "gain": {"method": "welch"}} | figures
 
     low, high = rung("low", None, 0.5, 0.7), rung("high", "low", 0.8, 0.9)
     assert seed_correlation([low, high]) == pytest.approx(1)
     other = rung("other", "low", 0.9, 0.8)  # as far, the other way
     assert seed_correlation([low, other]) == pytest.approx(-1)
     assert seed_correlation([low, high, other]) == pytest.approx(0)
+    pairs = high | {"gain": {"method": "seeds"}}  # known to be alike
+    assert seed_correlation([low, other, pairs]) == pytest.approx(-1)
     assert seed_correlation([rung("low", None, 0.5), rung("high", "low", 0.6)]) is None
 
 

@@ -78,7 +78,7 @@ def gain(
     Returns:
         ``difference`` of the accuracies and its 95 % ``interval``, both in [-1, 1], and ``method``:
         ``"welch"`` over the seeds of both; ``"seeds"``, the difference within each seed, where the
-        trained models are the same; ``"images"``, the difference from the mean member on each
+        training is the same; ``"images"``, the difference from the mean member on each
         image, of an ensemble; ``"bootstrap"`` over images, of one model each. The first two ask
         what other seeds would give, the last two what other images would.
         ``interval_images`` asks the latter of all of them: Student's t over the images, of how
@@ -92,7 +92,7 @@ def gain(
     over_images = metrics.mean_interval((second.share_right - first.share_right).tolist())
     if rung.kind == "ensemble":
         method, found = "images", over_images
-    elif rung.kind == "views" and len(members) > 1:
+    elif (rung.paired or rung.kind == "views") and len(members) > 1:
         method = "seeds"
         found = metrics.mean_interval(np.subtract(second.accuracies, first.accuracies).tolist())
     else:

@@ -26,6 +26,8 @@ class Rung:
         kind: ``"train"`` trains the recipe; ``"views"`` takes the models of the rung below and
             answers as the recipe's ``tta`` says; ``"ensemble"`` averages the answers of all seeds
             of the rung below.
+        paired: whether its training is that of the rung below, step for step, so that the same
+            seeds are pairs.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Rung:
     recipe: Recipe
     below: str | None = None
     kind: Literal["train", "views", "ensemble"] = "train"
+    paired: bool = False
 
 
 def step(below: Rung, name: str, change: str, why: str, **fields: Any) -> Rung:
@@ -44,12 +47,14 @@ def step(below: Rung, name: str, change: str, why: str, **fields: Any) -> Rung:
         >>> step(first, "longer", "twice as long", "It learns on.", epochs=20).recipe.epochs
         20
     """
-    kind = fields.pop("kind", "train")
+    kind, paired = fields.pop("kind", "train"), fields.pop("paired", False)
     if "model_options" in fields and "model" not in fields:
         fields["model_options"] = {**below.recipe.model_options, **fields["model_options"]}
     fields |= {"name": f"ladder_{name.replace('-', '_')}", "summary": change}
     recipe = replace(below.recipe, **fields)
-    return Rung(name=name, change=change, why=why, recipe=recipe, below=below.name, kind=kind)
+    return Rung(
+        name=name, change=change, why=why, recipe=recipe, below=below.name, kind=kind, paired=paired
+    )
 
 
 tutorial = Rung(
@@ -161,6 +166,7 @@ averaging = step(
     "of them (Polyak and Juditsky 1992; Izmailov et al. 2018). A learning rate that falls to zero "
     "does much the same, so little may be left to gain.",
     ema=0.05,
+    paired=True,
 )
 
 residual = step(

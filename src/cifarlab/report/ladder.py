@@ -204,8 +204,9 @@ def _caption(found: Mapping[str, Any]) -> str:
         )
     return (
         f"Means of {runs} seeds with their 95 % interval (Student's t over seeds); gains over the "
-        "rung below by Welch's interval, of views within each seed, and in small figures over the "
-        f"{images} images, as that of the ensemble is. T: 10¹² operations; M: 10⁶."
+        "rung below by Welch's interval, or within each seed where the training is the same, and "
+        f"in small figures over the {images} images, as that of the ensemble is. "
+        "T: 10¹² operations; M: 10⁶."
     )
 
 
