@@ -471,3 +471,18 @@ def test_the_moving_line_tells_pace_and_time_left(monkeypatch, capsys) -> None:
     shown.epoch({"epoch": 2, "seconds": 2.0, "learning_rate": 1e-3, "accuracy": 0.25, **diverged})
     numbers = capsys.readouterr().out.split()
     assert numbers[3:] == ["1000000000.0000", "0.2500", "17379425.0000", "0.1000"]
+
+
+@pytest.mark.parametrize("stopped_after", [387, 390])
+def test_of_hundreds_of_epochs_some_are_printed_and_the_last(capsys, stopped_after: int) -> None:
+    from cifarlab.cli import display
+
+    figures = {"seconds": 0.1, "learning_rate": 1e-3, "loss": 1.5, "accuracy": 0.25}
+    with display.training_display() as shown:
+        shown.begin("quick on photos", epochs=390, steps=1)
+        for epoch in range(1, stopped_after + 1):
+            shown.epoch({"epoch": epoch, **figures})
+    captured = capsys.readouterr()
+    first, _, *rows = (captured.out + captured.err).splitlines()
+    assert first == "quick on photos (390 epochs: one in 20 is printed, all are in history.csv)"
+    assert [int(row.split()[0]) for row in rows] == [*range(20, 381, 20), stopped_after]

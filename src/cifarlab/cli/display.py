@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import count
 from typing import Any
 
 from rich.live import Live
@@ -13,11 +14,12 @@ from rich.text import Text
 from cifarlab.cli import console
 
 COLUMNS = "epoch   seconds      rate      loss  accuracy  val_loss  val_accuracy"
+ROWS = 30  # printed at most, beside the last: few images may mean hundreds of epochs
 
 
 class TrainingDisplay:
-    """Prints a row an epoch; in a terminal also the step, speed, time spent waiting and what is
-    left.
+    """Prints a row an epoch, or one in so many that `ROWS` are enough, and the last; in a terminal
+    also the step, speed, time spent waiting and what is left.
 
     Args:
         live: what draws the moving line; None where the output is not a terminal.
@@ -25,12 +27,15 @@ class TrainingDisplay:
 
     def __init__(self, live: Live | None):
         self.live = live
-        self.epochs = self.steps = 1
+        self.epochs = self.steps = self.stride = 1
+        self.unprinted: dict[str, Any] | None = None  # the newest row, where it was not its turn
         self.paced_from: tuple[float, float] | None = None  # clock and epochs done
 
     def begin(self, what: str, epochs: int, steps: int) -> None:
         """Say what is trained, and head the rows."""
-        self.epochs, self.steps = epochs, steps
+        self.epochs, self.steps, self.stride = epochs, steps, _stride(epochs)
+        if self.stride > 1:
+            what += f" ({epochs} epochs: one in {self.stride} is printed, all are in history.csv)"
         console.say(what, COLUMNS)
 
     def step(self, epoch: int, step: int, logs: dict[str, float]) -> None:
@@ -53,7 +58,16 @@ class TrainingDisplay:
         )
 
     def epoch(self, row: dict[str, Any]) -> None:
-        """Print a finished epoch."""
+        """Print a finished epoch if it is its turn, or the last."""
+        self.unprinted = row
+        if row["epoch"] % self.stride == 0 or row["epoch"] == self.epochs:
+            self.flush()
+
+    def flush(self) -> None:
+        """Print the newest row if it is not printed yet: nobody knew that it would be the last."""
+        row, self.unprinted = self.unprinted, None
+        if row is None:
+            return
         console.say(
             f"{row['epoch']:5d}{row['seconds']:10.1f}  {row['learning_rate']:.2e}"
             f" {row['loss']:9.4f} {row['accuracy']:9.4f}"
@@ -68,11 +82,25 @@ class TrainingDisplay:
 def training_display() -> Iterator[TrainingDisplay]:
     """A display that leaves the terminal clean, whatever happens."""
     people = console.people()
-    if not people.is_terminal:
-        yield TrainingDisplay(None)
-        return
-    with Live(console=people, transient=True, refresh_per_second=8) as live:
-        yield TrainingDisplay(live)
+    with ExitStack() as ending:
+        live = None
+        if people.is_terminal:
+            live = Live(console=people, transient=True, refresh_per_second=8)
+            ending.enter_context(live)
+        display = TrainingDisplay(live)
+        ending.callback(display.flush)
+        yield display
+
+
+def _stride(epochs: int) -> int:
+    """Of how many epochs one is printed: 1, 2, 5, 10, 20, 50, …
+
+    Example:
+        >>> [_stride(epochs) for epochs in (4, 30, 39, 130, 390)]
+        [1, 1, 2, 5, 20]
+    """
+    strides = (digit * 10**power for power in count() for digit in (1, 2, 5))
+    return next(stride for stride in strides if epochs <= ROWS * stride)
 
 
 def _clock(seconds: float | None) -> str:
