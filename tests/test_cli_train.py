@@ -33,7 +33,7 @@ FIGURES = {
 BY_TRAINING = {
     *("recipe", "dataset", "seed", "epochs_run", "best_epoch", "stopped_early", "seconds"),
     *("completed", "known_score", "known_threshold"),
-    *("parameters", "model_summary", "backend", "precision"),
+    *("batch_size", "parameters", "model_summary", "backend", "precision"),
     "calibration",
 }
 FILES = (

@@ -287,6 +287,16 @@ def test_epochs_that_are_asked_for_are_not_added_to() -> None:
     assert replace_fields(quick, {"tta": "none"}).least_steps == quick.least_steps
 
 
+def test_a_batch_that_is_asked_for_is_not_shrunk() -> None:
+    quick = get_recipe("quick")
+    assert 0 < quick.least_batch < quick.batch_size
+    assert replace_fields(quick, {"batch_size": "400"}).least_batch == 0
+    assert replace_fields(quick, {"batch_size": "400", "least_batch": "64"}).least_batch == 64
+    assert replace_fields(quick, {"tta": "none"}).least_batch == quick.least_batch
+    with pytest.raises(RecipeError, match=r"least_batch needs least_steps above 0. Received: 0"):
+        replace_fields(quick, {"epochs": "3", "least_batch": "64"})
+
+
 @pytest.mark.parametrize("schedule", ["constant", "exponential"])
 def test_a_warm_up_that_no_schedule_follows_is_not_ignored(schedule: str) -> None:
     with pytest.raises(RecipeError, match="warmup"):

@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -15,7 +16,8 @@ from cifarlab.data import Dataset, Split, load_dataset
 from cifarlab.errors import DataError, RunError, UsageError
 from cifarlab.evaluate import evaluate
 from cifarlab.files import claimed, write_json
-from cifarlab.recipes import Augmentation, get_recipe
+from cifarlab.prepare import with_least_steps
+from cifarlab.recipes import Augmentation, get_recipe, recipe_names
 from cifarlab.run import Run
 from cifarlab.train import resume, train
 
@@ -228,6 +230,49 @@ def test_few_images_are_seen_more_often(tmp_path: Path, tiny_dataset: Dataset) -
     assert not run.result["stopped_early"]
     asked = train(tiny_dataset, recipe, epochs=2, out=tmp_path / "asked")
     assert len(asked.history) == 2
+
+
+def test_few_images_are_trained_on_in_smaller_batches_as_if_these_were_asked_for(
+    tmp_path: Path, tiny_dataset: Dataset
+) -> None:
+    """Batches shrink to the least that the recipe allows, epochs are added for the rest."""
+    told: list[tuple] = []
+    silent = lambda *_: None  # noqa: E731
+    display = SimpleNamespace(begin=lambda *words: told.append(words), step=silent, epoch=silent)
+    base = replace(DEBUG, epochs=1, optimizer="muon", learning_rate=0.05)
+    few = replace(base, least_steps=26, least_batch=8)
+    run = train(tiny_dataset, few, out=tmp_path / "few", display=display)
+    what = "debug on quarters, 102 images in batches of 8 rather than 32, since they are few"
+    assert told == [(f"{what}, seed 0: {run.path}", 2, 13)]
+    assert (run.result["batch_size"], run.result["epochs_run"]) == (8, 2)
+    asked = train(tiny_dataset, replace(base, batch_size=8, epochs=2), out=tmp_path / "asked")
+    assert weights(run) == weights(asked)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_all_of_cifar_10_is_trained_on_as_the_recipe_says(name: str) -> None:
+    recipe = get_recipe(name)
+    assert with_least_steps(recipe, round(50_000 * (1 - recipe.validation))) == recipe
+
+
+@pytest.mark.parametrize(
+    ("count", "changes", "made"),
+    [
+        (45_000, {}, (448, 4)),  # smaller batches are enough
+        (12_480, {}, (128, 4)),
+        (12_479, {}, (128, 4)),  # 98 batches, the last filled up
+        (12_416, {}, (128, 5)),
+        (5_000, {}, (128, 10)),  # and where they are not, epochs are added
+        (127, {}, (128, 390)),
+        (5_000, {"least_batch": 64}, (64, 5)),
+        (5_000, {"least_batch": 0}, (500, 39)),
+        (5_000, {"least_batch": 600}, (500, 39)),  # never above the recipe's
+        (5_000, {"least_steps": 0}, (500, 4)),
+    ],
+)
+def test_batches_shrink_before_epochs_are_added(count: int, changes: dict, made: tuple) -> None:
+    recipe = with_least_steps(replace(get_recipe("quick"), **changes), count)
+    assert (recipe.batch_size, recipe.epochs) == made
 
 
 @pytest.mark.parametrize("name", ["fast94", "robust", "fast96", "best"])

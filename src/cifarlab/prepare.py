@@ -3,6 +3,7 @@ and the data of a finished run found again."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,36 @@ from cifarlab.run import Run
 # compared on it.
 SPLIT_SEED = 0
 
+# Batches shrink to a multiple of this, because kernels' gradients on small maps are convolutions
+# whose channels are the batch's images (`FastConv2D`), and oneDNN computes channels in blocks.
+BATCH_MULTIPLE = 32
 
-def count_epochs(recipe: Recipe, steps: int) -> int:
-    """Epochs of `steps` steps each that `recipe` asks for.
+
+def with_least_steps(recipe: Recipe, count: int) -> Recipe:
+    """`recipe` with the batches and epochs by which `count` images make its ``least_steps``.
+
+    Batches shrink first, down to ``least_batch``: as many steps on fewer images are less work.
+    Where that is not enough, epochs are added. What is multiplied by ``batch_size`` (Muon's weight
+    decay and its rates of vectors and of the head) shrinks with it.
+
+    Args:
+        count: of the training images, 1 or more.
 
     Example:
         >>> from cifarlab.recipes import get_recipe
-        >>> [count_epochs(get_recipe("quick"), steps) for steps in (98, 20, 3)]
-        [4, 20, 130]
+        >>> made = [with_least_steps(get_recipe("quick"), n) for n in (49_000, 20_000, 1_200, 16)]
+        >>> [(recipe.batch_size, recipe.epochs) for recipe in made]
+        [(500, 4), (192, 4), (128, 39), (128, 390)]
     """
-    return max(recipe.epochs, -(-recipe.least_steps // steps))
+    batch = recipe.batch_size
+    if recipe.least_steps and recipe.least_batch:
+        enough = count * recipe.epochs // recipe.least_steps  # images a step, without more epochs
+        if enough < batch:
+            smaller = enough // BATCH_MULTIPLE * BATCH_MULTIPLE
+            batch = min(batch, max(recipe.least_batch, smaller))
+    steps = -(-count // batch)
+    epochs = max(recipe.epochs, -(-recipe.least_steps // steps))
+    return replace(recipe, batch_size=batch, epochs=epochs)
 
 
 def make_program(recipe: Recipe, model: keras.Model, training: Split, num_classes: int) -> Program:
@@ -51,6 +72,16 @@ def make_program(recipe: Recipe, model: keras.Model, training: Split, num_classe
         hard=recipe.hard,
         memory=Memory(len(training)) if recipe.hard else None,
     )
+
+
+def describe_work(recipe: Recipe, data: Dataset, program: Program) -> str:
+    """In words: what is trained on how many images, and whether in smaller batches than
+    `recipe`'s."""
+    images = f"{len(program.images):,} images"
+    if program.batch_size < recipe.batch_size:
+        smaller = f"{program.batch_size} rather than {recipe.batch_size}"
+        images += f" in batches of {smaller}, since they are few"
+    return f"{recipe.name} on {data.name}, {images}"
 
 
 def describe_data(data: Dataset, recipe: Recipe) -> dict[str, Any]:

@@ -24,12 +24,13 @@ from cifarlab.models import create_model
 from cifarlab.models.describe import summary_text
 from cifarlab.optim import make_callbacks, make_optimizer
 from cifarlab.prepare import (
-    count_epochs,
     describe_data,
     describe_model,
+    describe_work,
     load_again,
     make_model,
     make_program,
+    with_least_steps,
 )
 from cifarlab.recipes import Recipe, get_recipe
 from cifarlab.run import Run
@@ -180,11 +181,11 @@ def _fit(
 ) -> Run:
     """Data and model, optimizer, compile, fit, save."""
     began = time.perf_counter()
-    recipe, seed = own_recipe(run), run.result["seed"]
+    asked, seed = own_recipe(run), run.result["seed"]
     training, validation, model = start.training, start.validation, start.model
+    recipe = with_least_steps(asked, len(training))
     program = make_program(recipe, model, training, data.num_classes)
-    epochs = count_epochs(recipe, program.steps)
-    optimizer = make_optimizer(recipe, program.steps * epochs)
+    optimizer = make_optimizer(recipe, program.steps * recipe.epochs)
     # XLA makes TensorFlow slower on a CPU; this is for those who call `fit` on the model.
     model.compile(optimizer, program.loss, metrics=["accuracy"], jit_compile=False)
 
@@ -194,7 +195,7 @@ def _fit(
     loop = Loop(
         program=program,
         seed=seed,
-        epochs=epochs,
+        epochs=recipe.epochs,
         validate=_validator(call, validation) if len(validation) else None,
         callbacks=[*own, *callbacks],
         checkpoint=run.path / "checkpoint.safetensors",
@@ -202,8 +203,8 @@ def _fit(
         display=display,
     )
     if display:
-        what = f"{recipe.name} on {data.name}, {len(training):,} images, seed {seed}: {run.path}"
-        display.begin(what, epochs, program.steps)
+        what = f"{describe_work(asked, data, program)}, seed {seed}: {run.path}"
+        display.begin(what, recipe.epochs, program.steps)
     setup = start.seconds + time.perf_counter() - began
     try:
         progress = loop.run()
@@ -213,8 +214,9 @@ def _fit(
 
     run.save_model(model, start.description)
     run.update_result(
-        **summarize(progress.history, epochs, own),
+        **summarize(progress.history, recipe.epochs, own),
         **_calibration(call, validation, recipe.tta),
+        batch_size=program.batch_size,
         parameters=model.count_params(),
         model_summary=summary_text(create_model(**start.description) if recipe.sizes else model),
         backend=run.environment["backend"],

@@ -26,6 +26,7 @@ quick = Recipe(
     epochs=4,
     least_steps=390,  # CIFAR-10's 49,000 images are 392
     batch_size=500,
+    least_batch=128,
     optimizer="muon",
     learning_rate=0.16,
     momentum=0.6,

@@ -22,6 +22,7 @@ LIMITS: dict[str, Limit] = {
     "epochs": ABOVE_0,
     "least_steps": FROM_0,
     "batch_size": ABOVE_0,
+    "least_batch": FROM_0,
     "learning_rate": ABOVE_0,
     "validation": FRACTION,
     "label_smoothing": FRACTION,
@@ -74,6 +75,8 @@ NEEDS = {
 
 def check_effect(recipe: Recipe, name: str) -> None:
     """Raise `RecipeError` where the field `name`, which somebody has set, has no effect."""
+    if name == "least_batch" and recipe.least_batch and not recipe.least_steps:
+        raise RecipeError("recipe: least_batch needs least_steps above 0. Received: 0")
     if name not in NEEDS:
         return
     other, values = NEEDS[name]

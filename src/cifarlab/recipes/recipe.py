@@ -95,6 +95,7 @@ class Recipe:
     epochs: int = 10
     least_steps: int = 0  # fewer would be too few: few images are seen more often, by more epochs
     batch_size: int = 64
+    least_batch: int = 0  # so far batches shrink, for least_steps, before epochs grow; 0 never
     optimizer: Literal["adam", "adamw", "sgd", "muon"] = "adam"
     learning_rate: float = 1e-3  # the peak of the schedule
     momentum: float = 0.9  # sgd and muon, with Nesterov's look-ahead
@@ -146,7 +147,7 @@ def replace_fields(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
         settings: field name (dotted inside a group: ``augmentation.flip``) to text. ``none``
             switches a group off; ``model_options.NAME`` takes a JSON value. Lengths in pixels
             that are not set themselves keep their share of a new ``image_size``, and ``epochs``
-            holds whatever ``least_steps`` was.
+            and ``batch_size`` hold whatever ``least_steps`` and ``least_batch`` were.
 
     Raises:
         UnknownNameError: no such field; names the nearest.
@@ -166,6 +167,8 @@ def replace_fields(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
         set_path(Recipe, value, key, text)
     if "epochs" in settings and "least_steps" not in settings:
         value["least_steps"] = 0
+    if "batch_size" in settings and "least_batch" not in settings:
+        value["least_batch"] = 0
     scale_lengths(value, value["image_size"] / recipe.image_size, set_already=settings)
     changed = Recipe.from_json(value)
     for key in settings:
