@@ -271,8 +271,10 @@ def test_all_of_cifar_10_is_trained_on_as_the_recipe_says(name: str) -> None:
     ],
 )
 def test_batches_shrink_before_epochs_are_added(count: int, changes: dict, made: tuple) -> None:
-    recipe = with_least_steps(replace(get_recipe("quick"), **changes), count)
+    quick = get_recipe("quick")
+    recipe = with_least_steps(replace(quick, **changes), count)
     assert (recipe.batch_size, recipe.epochs) == made
+    assert recipe.hard == (quick.hard if recipe.epochs == quick.epochs else ())
 
 
 @pytest.mark.parametrize("name", ["fast94", "robust", "fast96", "best"])

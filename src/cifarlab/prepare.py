@@ -33,7 +33,8 @@ def with_least_steps(recipe: Recipe, count: int) -> Recipe:
     """`recipe` with the batches and epochs by which `count` images make its ``least_steps``.
 
     Batches shrink first, down to ``least_batch``: as many steps on fewer images are less work.
-    Where that is not enough, epochs are added. What is multiplied by ``batch_size`` (Muon's weight
+    Where that is not enough, epochs are added, and all of them visit all images: what is seen often
+    is learned by heart, the hard images first. What is multiplied by ``batch_size`` (Muon's weight
     decay and its rates of vectors and of the head) shrinks with it.
 
     Args:
@@ -53,7 +54,8 @@ def with_least_steps(recipe: Recipe, count: int) -> Recipe:
             batch = min(batch, max(recipe.least_batch, smaller))
     steps = -(-count // batch)
     epochs = max(recipe.epochs, -(-recipe.least_steps // steps))
-    return replace(recipe, batch_size=batch, epochs=epochs)
+    hard = recipe.hard if epochs == recipe.epochs else ()
+    return replace(recipe, batch_size=batch, epochs=epochs, hard=hard)
 
 
 def make_program(recipe: Recipe, model: keras.Model, training: Split, num_classes: int) -> Program:

@@ -22,6 +22,7 @@ quick = Recipe(
     validation=0.02,
     augmentation=Augmentation(flip=True, alternate=True, crop=28),
     sizes=(16, 20, 20, 28),
+    hard=(1.0, 0.7, 0.5, 0.5),
     tta="flip",
     epochs=4,
     least_steps=390,  # CIFAR-10's 49,000 images are 392
@@ -44,10 +45,11 @@ sprint = replace(
     summary="More than 70 % in one epoch of seconds: thumbnails of 16 pixels",
     image_size=16,
     sizes=(),
+    hard=(),
     augmentation=Augmentation(flip=True, alternate=True),
     model_options={
         "widths": (24, 64, 96),
-        "activation": "silu",
+        "activation": "relu",
         "whiten_bias": False,
         "norm_momentum": 0.6,
     },
