@@ -90,11 +90,11 @@ def measure_unknowns(
     """
     score, threshold = known_rule(run)
     temperature = run.calibration("none")["temperature"]
-
-    def scores(pictures: list[np.ndarray]) -> np.ndarray:
-        found = predict_logits(call, np.concatenate(pictures))
-        return known_scores(found, [len(views) for views in pictures], score, temperature)
-
     known = known_scores(logits, [1] * len(logits), score, temperature)
-    unknown = {name: scores(pictures(images)) for name, pictures in sets.items()}
+    pictures = {name: made(images) for name, made in sets.items()}
+    every = [views for some in pictures.values() for views in some]
+    found = predict_logits(call, np.concatenate(every))
+    scores = known_scores(found, [len(views) for views in every], score, temperature)
+    ends = np.cumsum([len(some) for some in pictures.values()])[:-1]
+    unknown = dict(zip(pictures, np.split(scores, ends), strict=True))
     return separation(known, unknown, score, threshold)
