@@ -202,9 +202,9 @@ def known_scores(
     axes = figure.subplots()
     axes.stairs(known, edges, fill=True, color=FAINT, label="images of the classes")
     for i, (name, shares) in enumerate(sets.items()):
-        look = {"color": SERIES[i % len(SERIES)], "linestyle": DASHES[i % len(DASHES)]}
-        # A label that begins with an underscore would be left out of the legend.
-        axes.stairs(shares, edges, label=name.lstrip("_"), linewidth=1.6, **look)
+        line = axes.stairs(shares, edges, linewidth=1.6)
+        line.set(color=SERIES[i % len(SERIES)], linestyle=DASHES[i % len(DASHES)])
+        line.set_label(name.lstrip("_"))  # one that begins so is left out of the legend
     axes.axvline(threshold, color=INK, linestyle=":", linewidth=1.2, label="threshold")
     axes.set(xlabel=score, ylabel="share of them")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))

@@ -169,8 +169,9 @@ def _wilson(share: float, n: float, confidence: float) -> tuple[float, float]:
 def _shares_below(scores: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
     """Of each score, the share of `others` that lie below it, equals counted half."""
     ranked = np.sort(others)
-    sides = (np.searchsorted(ranked, scores, side) for side in ("left", "right"))
-    return sum(sides) / (2 * len(others))
+    lower = np.searchsorted(ranked, scores, "left")
+    lower_or_equal = np.searchsorted(ranked, scores, "right")
+    return (lower + lower_or_equal) / (2 * len(others))
 
 
 def _smoothed_variance(shares: NDArray[np.float64]) -> float:

@@ -48,7 +48,9 @@ def _words(found: Any, images: str) -> list[str]:
         refused += "; the threshold was chosen on these"
     name, worst = max(found["sets"].items(), key=lambda item: item[1]["passed"])
     passed = f"Of the pictures of something else, {percent(worst['passed'])} of {name} pass"
-    return [f"{refused}.", f"{passed}{', the most of any set' * (len(found['sets']) > 1)}."]
+    if len(found["sets"]) > 1:
+        passed += ", the most of any set"
+    return [f"{refused}.", f"{passed}."]
 
 
 def _row(name: str, each: Any) -> dict[str, Any]:
