@@ -36,6 +36,7 @@ def test_textures_are_images_and_the_same_each_time() -> None:
     assert len(np.unique(checks, axis=0)) <= 3  # two colours, and where a sine is exactly 0
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", ["digits", "textures"])
 def test_sets_that_need_no_known_image(name: str) -> None:
     pictures = open_set(name, 8, "photo")(NOTHING)

@@ -107,7 +107,8 @@ def textures(count: int, side: int, seed: int = 0) -> Pixels:
             for a in (angle, angle + np.pi / 2)
         )
         field = (along, np.sign(along * across), _noise(random, side))[i % 3]
-        share = (field - field.min()) / np.ptp(field)
+        span = np.ptp(field) or 1.0  # a check may be larger than a very small image
+        share = (field - field.min()) / span
         first, second = random.uniform(0, 255, (2, 3))
         images.append(first + share[:, :, None] * (second - first))
     return np.stack(images).round().astype(np.uint8)
