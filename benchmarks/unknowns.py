@@ -6,9 +6,9 @@ The known images are the run's validation images, which it was not trained on; t
 The scores are those of `cifarlab.unknowns`, fitted to training images; the threshold of each keeps
 95 % of one half of validation, and is applied to the other half and to the unknown images.
 
-Sets that need no download: scikit-learn's digits; `textures`, made here; and `jigsaw`, validation
-images cut into sixteen pieces that are shuffled: the colours and edges of the classes, but no
-object. A set of your own is a folder of images, NAME=FOLDER.
+The sets that need no download are those of `cifarlab.unknowns.pictures`: digits, textures, and
+jigsaws of validation images. A set of your own is a folder of images, NAME=FOLDER, each seen once.
+How well the score that a run decides by does is a matter of `cifarlab evaluate --unknown`.
 """
 
 from __future__ import annotations
@@ -22,65 +22,15 @@ from typing import Any
 import numpy as np
 
 from cifarlab import backend, unknowns
-from cifarlab.data import load_dataset
-from cifarlab.data.decode import decode_image, fit_image
-from cifarlab.data.find import find_images
 from cifarlab.data.holdout import random_keys
 from cifarlab.errors import CifarlabError, UsageError
 from cifarlab.files import write_json
 from cifarlab.run import Run
+from cifarlab.unknowns.pictures import digits, jigsaw, read_folder, textures
 
-PIECES = 4  # of a jigsaw, along a side
 MIDDLE = "energy+middle"
 
 Score = Callable[[tuple[np.ndarray, ...]], np.ndarray]  # of what `compare` sees of images
-
-
-def textures(count: int, side: int, seed: int = 0) -> np.ndarray:
-    """Images of no object, uint8 (N, S, S, 3): a third each stripes, checks and coloured noise.
-
-    Stripes are sines of random direction, with 2 to 8 periods a side; checks are the sign of two
-    such at right angles; noise has a power spectrum of 1 / f**2, as photographs have. Each goes
-    from one random colour to another.
-    """
-    random = np.random.default_rng(seed)
-    y, x = np.mgrid[0:side, 0:side] / side
-    images = []
-    for i in range(count):
-        angle, periods, phase = random.uniform([0, 2, 0], [np.pi, 8, 2 * np.pi])
-        along, across = (
-            np.sin(2 * np.pi * periods * (x * np.cos(a) + y * np.sin(a)) + phase)
-            for a in (angle, angle + np.pi / 2)
-        )
-        field = (along, np.sign(along * across), _noise(random, side))[i % 3]
-        share = (field - field.min()) / np.ptp(field)
-        first, second = random.uniform(0, 255, (2, 3))
-        images.append(first + share[:, :, None] * (second - first))
-    return np.stack(images).round().astype(np.uint8)
-
-
-def _noise(random: np.random.Generator, side: int) -> np.ndarray:
-    rows, columns = np.fft.fftfreq(side), np.fft.rfftfreq(side)
-    frequency = np.hypot(rows[:, None], columns)
-    frequency[0, 0] = np.inf
-    return np.fft.irfft2(np.fft.rfft2(random.normal(size=(side, side))) / frequency, s=(side, side))
-
-
-def jigsaw(images: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Images (N, S, S, 3) cut into `PIECES` by `PIECES` pieces, shuffled in each image."""
-    random, (n, side) = np.random.default_rng(seed), images.shape[:2]
-    piece = side // PIECES
-    whole = images[:, : piece * PIECES, : piece * PIECES]
-    parts = whole.reshape(n, PIECES, piece, PIECES, piece, 3).swapaxes(2, 3)
-    parts = parts.reshape(n, PIECES**2, piece, piece, 3)
-    parts = np.stack([part[random.permutation(PIECES**2)] for part in parts])
-    grid = parts.reshape(n, PIECES, PIECES, piece, piece, 3).swapaxes(2, 3)
-    return grid.reshape(n, piece * PIECES, piece * PIECES, 3)
-
-
-def from_folder(folder: Path, side: int, fit: str) -> np.ndarray:
-    """The images under a folder as the model sees them, uint8 (N, S, S, 3)."""
-    return np.stack([fit_image(decode_image(path), side, fit) for path in find_images([folder])])
 
 
 def compare(run: Run, sets: dict[str, Path], fitted: int, count: int) -> dict[str, Any]:
@@ -98,10 +48,13 @@ def compare(run: Run, sets: dict[str, Path], fitted: int, count: int) -> dict[st
     side = data.image_size
     shuffled = jigsaw(validation.images[:count])
     unknown = {
-        "digits": load_dataset("digits", image_size=side).train.images[:count],
+        "digits": digits(count, side),
         "textures": textures(count, side),
         **({"jigsaw": shuffled} if shuffled.shape[1] == side else {}),
-        **{name: from_folder(folder, side, data.fit)[:count] for name, folder in sets.items()},
+        **{
+            name: np.concatenate([*read_folder(folder, side, data.fit)][:count])
+            for name, folder in sets.items()
+        },
     }
 
     def seen(images: np.ndarray) -> tuple[np.ndarray, ...]:

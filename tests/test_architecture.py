@@ -31,7 +31,7 @@ RANKS = {
             ["backend", "bundled", "data", "recipes", "metrics", "plots", "corrupt"],
             ["models", "augment", "optim", "occlusion", "panels", "shown", "unknowns"],
             ["engine", "run"],
-            ["prepare", "answers", "runtimes", "evaluation"],
+            ["prepare", "answers", "runtimes", "evaluation", "known"],
             ["evaluate", "evaluate_file"],
             # A training ends with what evaluating its validation says.
             [

@@ -33,6 +33,17 @@ def test_robustness_has_a_panel_a_kind_and_a_line_a_corruption() -> None:
     assert "shot noise" in words(figure)
 
 
+def test_known_scores_are_an_area_a_line_a_set_and_the_threshold() -> None:
+    sets = {"a $b_{$": [0.5, 0.5], "_own": [1.0, 0.0]}
+    (axes,) = panels.known_scores([0, 1, 2], [0.25, 0.75], sets, 0.4, "energy").axes
+    known, *others = [patch.get_data() for patch in axes.patches]
+    assert known.values.tolist() == [0.25, 0.75]
+    assert [other.values.tolist() for other in others] == list(sets.values())
+    assert [line.get_xdata()[0] for line in axes.lines] == [0.4]
+    shown = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert sorted(shown) == ["a $b_{$", "images of the classes", "own", "threshold"]
+
+
 def explained(activation=HEAT, occlusion=HEAT / 4, views=1):
     probabilities = dict(zip(NAMES, (0.9, 0.1, 0.0), strict=True))
     view = (PIXELS, activation, occlusion)

@@ -23,7 +23,7 @@ from test_report import few_drawings as few_drawings  # fixtures that act by the
 from test_report import no_png as no_png
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-DOCUMENTED = ("explain", "figures", "robustness")
+DOCUMENTED = ("explain", "figures", "robustness", "unknowns")
 LOOK = "audit: compared"
 
 
@@ -243,6 +243,23 @@ ROBUSTNESS = {
         for name, kind, a, b in [("shot_noise", "noise", 0.6, 0.2), ("fog", "weather", 0.9, 0.75)]
     },
 }
+UNKNOWNS = {
+    "split": "val",
+    "score": "energy",
+    "threshold": 2.5,
+    "known": {"n": 100, "refused": 0.052, "refused_ci95": [0.02, 0.11]},
+    "sets": {
+        "digits": {"n": 1000, "auroc": 0.8464, "passed": 0.781}
+        | {"auroc_ci95": [0.832, 0.86], "passed_ci95": [0.754, 0.806]},
+        "_own": {"n": 8, "auroc": 1.0, "passed": 0.0}
+        | {"auroc_ci95": [0.7, 1.0], "passed_ci95": [0.0, 0.32]},
+    },
+    "histogram": {
+        "edges": [0.0, 1.0, 2.0],
+        "known": [0.25, 0.75],
+        "sets": {"digits": [0.5, 0.5], "_own": [1.0, 0.0]},
+    },
+}
 FINDING = {
     **dict.fromkeys(("file", "other_split", "other_index", "other_file", "exact", "given")),
     **dict.fromkeys(("other_given", "suggested")),
@@ -295,6 +312,23 @@ def test_robustness_is_shown_and_drawn_where_it_was_measured(run):
     assert len(plots) == 2
 
 
+def test_unknowns_are_a_table_and_a_histogram_where_they_were_measured(run):
+    page = report(add(run, "unknowns", UNKNOWNS))
+    text = page.sections["unknowns"]
+    assert (
+        "Of 100 validation images, 5.2 % (95 % interval 2.0 to 11.0 %) are called unknown" in text
+    )
+    assert "the threshold was chosen on these" in text
+    assert "78.1 % of digits pass, the most of any set" in text
+    assert "digits 1,000 0.846 0.832 to 0.860 78.1 % 75.4 to 80.6 %" in text
+    assert "_own 8 1.000 0.700 to 1.000 0.0 % 0.0 to 32.0 %" in text
+    (plot,) = [a["aria-label"] for a in page.every("svg") if "Histogram" in a["aria-label"]]
+    assert plot == (
+        "Histogram of the energy of the logits. At or above the threshold: digits 78.1\xa0%, "
+        "_own 0.0\xa0%."
+    )
+
+
 def test_an_audit_is_shown_where_it_was_made(run):
     (run.path / "audit").mkdir()
     Image.new("RGB", (640, 300), "red").save(run.path / "audit" / "leaks.png")
@@ -318,8 +352,13 @@ def test_what_was_not_looked_at_has_its_command(run):
     assert not {"robustness", "audit"} & set(page.sections)
     assert f"cifarlab robustness {run.path}" in page.text
     assert f"cifarlab audit {run.path}" in page.text
-    both = report(add(add(run, "robustness", ROBUSTNESS), "audit", AUDIT))
-    assert "not looked at yet" not in both.text
+    assert f"cifarlab evaluate {run.path} --split val --unknown textures" in page.text
+    for name, found in (("robustness", ROBUSTNESS), ("audit", AUDIT), ("unknowns", UNKNOWNS)):
+        add(run, name, found)
+    assert "not looked at yet" not in report(run).text
+    run.update_result(known_threshold=None)  # nothing to measure, so nothing is missing
+    (run.path / "unknowns.json").unlink()
+    assert "not looked at yet" not in report(run).text
     assert "not looked at yet" not in report(make_run(run.path / "b", completed=False)).text
 
 
@@ -329,6 +368,7 @@ def test_what_was_not_looked_at_has_its_command(run):
         ("robustness", "{"),
         ("robustness", "[]"),
         ("robustness", json.dumps({**ROBUSTNESS, "corruptions": {"fog": {"kind": "weather"}}})),
+        ("unknowns", json.dumps({**UNKNOWNS, "sets": {"digits": {"n": 1000}}})),
         ("audit", json.dumps({"images": {}})),
         ("audit", json.dumps({**AUDIT, "findings": {"leak": [{"split": "test"}]}})),
     ],
@@ -351,6 +391,9 @@ def test_hostile_findings_stay_text(run):
     corruptions = {bad: {**ROBUSTNESS["corruptions"]["fog"], "kind": HOSTILE[1]}}
     label = {**AUDIT["findings"]["label"][0], "file": bad, "given": HOSTILE[1], "suggested": bad}
     add(run, "robustness", {**ROBUSTNESS, "corruptions": corruptions, "split": HOSTILE[2]})
+    sets, bins = UNKNOWNS["sets"], UNKNOWNS["histogram"]
+    named = {"sets": {bad: sets["digits"]}, "histogram": {**bins, "sets": {bad: [0.5, 0.5]}}}
+    add(run, "unknowns", UNKNOWNS | named)
     page = report(add(run, "audit", {**AUDIT, "findings": {"label": [label]}}))
     assert "script" not in {tag for tag, _ in page.elements}
     assert not [a for _, a in page.elements for key in a if key.startswith("on")]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,9 +20,13 @@ from cifarlab.data import Dataset, Split
 from cifarlab.engine import BATCH, forward, predict_logits
 from cifarlab.errors import DataError, UnknownNameError
 from cifarlab.evaluation import TTAS, UNSURE, VIEWS, Evaluation
+from cifarlab.files import write_json
+from cifarlab.known import measure_unknowns, open_sets
 from cifarlab.prepare import find_data
 from cifarlab.run import SPLITS, Run
 from cifarlab.shown import choose_shown
+
+UNKNOWNS = "unknowns.json"
 
 
 def evaluate(
@@ -30,6 +35,7 @@ def evaluate(
     data: Dataset | str | Path | None = None,
     split: Literal["test", "val", "train"] = "test",
     tta: Literal["none", "flip", "shift", "selective"] | None = None,
+    unknown: Mapping[str, str | Path] | None = None,
 ) -> Evaluation:
     """Measure a run's model on a split, and keep the predictions in the run.
 
@@ -41,10 +47,15 @@ def evaluate(
         split: which images. ``val`` and ``train`` are carved as the training carved them.
         tta: average the logits over mirrored (``flip``), or mirrored and moved (``shift``) views,
             the latter for unsure images only (``selective``); by default as the run's recipe says.
+        unknown: name to pictures of other things, a folder or one of the sets of
+            `cifarlab.unknowns.pictures`: how well `known` in an answer of `predict` tells them from
+            the images of the split. The figures stay in ``unknowns.json``.
 
     Raises:
-        RunError: the run is unfinished or damaged, or the data at its source has changed.
-        DataError: the data cannot be read, or lacks the split.
+        RunError: the run is unfinished or damaged, or the data at its source has changed; or it
+            has no threshold, and `unknown` was asked for.
+        DataError: the data cannot be read, or lacks the split; a folder of `unknown` is not there.
+        ImageError: it holds no image, or one that cannot be read.
 
     Example:
         >>> import cifarlab
@@ -58,6 +69,7 @@ def evaluate(
     tta = tta or run.recipe.get("tta", "none")
     _require_one_of("tta", tta, TTAS)
     call = forward(run.load_model())
+    sets = open_sets(run, unknown or {})
     opened = open_split(run, split, data)
     images, labels, looks = opened.images, opened.labels, opened.test_looks
     predict_logits(call, images[:BATCH])  # compiles, which is no cost of any view
@@ -70,6 +82,7 @@ def evaluate(
         **run.calibration(tta),
         plain=None if tta == "none" else plain,
         plain_seconds=between - began,
+        unknowns=measure_unknowns(run, call, images, plain, sets) if sets else None,
     )
     if opened.own:
         _keep(run, evaluation, images)
@@ -161,7 +174,8 @@ def _open(dataset: Dataset, split: str, run: Run) -> tuple[np.ndarray, np.ndarra
 
 
 def _keep(run: Run, evaluation: Evaluation, images: np.ndarray) -> None:
-    """Store predictions, the images that a report shows, and for the test split the figures."""
+    """Store predictions, the images that a report shows, what was found of unknown ones, and for
+    the test split the figures."""
     index, kind = choose_shown(
         evaluation.labels,
         evaluation.predictions,
@@ -179,9 +193,12 @@ def _keep(run: Run, evaluation: Evaluation, images: np.ndarray) -> None:
         shown_images=images[index],
         shown_kind=kind,
     )
+    figures = evaluation.to_json()
+    if unknowns := figures.pop("unknowns", None):
+        write_json(run.path / UNKNOWNS, {"split": evaluation.split, **unknowns})
     if evaluation.split == "test":
         seconds = {**run.result.get("seconds", {}), "evaluate": evaluation.seconds}
-        run.update_result(**evaluation.to_json(), seconds=seconds)
+        run.update_result(**figures, seconds=seconds)
 
 
 def _require_one_of(kind: str, value: str, choices: tuple[str, ...]) -> None:

@@ -39,6 +39,8 @@ class Evaluation:
         thresholds: precision as text to the confidence from which it was reached on validation.
         plain: the logits (N, C) of the images as they are, where `tta` averaged over more views.
         plain_seconds: wall time of those.
+        unknowns: how well `known` tells pictures of other things apart, where that was asked for
+            (`cifarlab.unknowns.separation`).
 
     Example:
         >>> logits = np.array([[2.0, 0.0], [0.0, 1.0], [0.5, 0.0]], "float32")
@@ -59,6 +61,7 @@ class Evaluation:
     thresholds: Mapping[str, float | None] = field(default_factory=dict)
     plain: np.ndarray | None = None
     plain_seconds: float = 0.0
+    unknowns: Mapping[str, Any] | None = None
 
     @property
     def n(self) -> int:
@@ -137,9 +140,10 @@ class Evaluation:
         return np.array(self.figures["confusion_matrix"])
 
     def to_json(self) -> dict[str, Any]:
-        """The figures as JSON-ready values."""
+        """The figures as JSON-ready values; ``unknowns`` only where they were measured."""
         looks = {"tta": self.tta, "test_looks": self.test_looks}
-        return {"split": self.split, **self.figures, **looks}
+        unknowns = {} if self.unknowns is None else {"unknowns": dict(self.unknowns)}
+        return {"split": self.split, **self.figures, **looks, **unknowns}
 
 
 def views_an_image(tta: str, n: int) -> float:

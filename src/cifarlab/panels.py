@@ -182,6 +182,37 @@ def risk_coverage(
 
 
 @rc_context(STYLE)
+def known_scores(
+    edges: Sequence[float],
+    known: Sequence[float],
+    sets: Mapping[str, Sequence[float]],
+    threshold: float,
+    score: str,
+) -> Figure:
+    """How the score that decides `known` is spread over known images and over other pictures.
+
+    Args:
+        edges: (B + 1,) of bins of the score.
+        known: (B,) shares of the known images in them.
+        sets: name to (B,) shares of a set's pictures in them.
+        threshold: below it a picture is called unknown; a dotted line.
+        score: what it is, under the axis.
+    """
+    figure = Figure(figsize=(5.6, 3.6))
+    axes = figure.subplots()
+    axes.stairs(known, edges, fill=True, color=FAINT, label="images of the classes")
+    for i, (name, shares) in enumerate(sets.items()):
+        line = axes.stairs(shares, edges, linewidth=1.6)
+        line.set(color=SERIES[i % len(SERIES)], linestyle=DASHES[i % len(DASHES)])
+        line.set_label(name.lstrip("_"))  # one that begins so is left out of the legend
+    axes.axvline(threshold, color=INK, linestyle=":", linewidth=1.2, label="threshold")
+    axes.set(xlabel=score, ylabel="share of them")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
+    axes.legend(fontsize=8)
+    return figure
+
+
+@rc_context(STYLE)
 def ladder_steps(
     names: Sequence[str],
     accuracies: Sequence[float],

@@ -24,7 +24,7 @@ from cifarlab.data.views import fit_views, photograph_rule
 from cifarlab.errors import ImageError, RunError, UnknownNameError
 from cifarlab.metrics import softmax
 from cifarlab.runtimes import exported_file, filled_to_power_of_two, open_model
-from cifarlab.unknowns import energy
+from cifarlab.unknowns.separation import known_scores
 
 if TYPE_CHECKING:
     from cifarlab.run import Run
@@ -172,7 +172,7 @@ class Predictor:
         probabilities = softmax(logits / self.temperature).mean(axis=0)
         best = int(probabilities.argmax())
         highest = float(probabilities[best])
-        score = energy(logits).mean() if self.known_score == "energy" else highest
+        (score,) = known_scores(logits, [len(logits)], self.known_score, self.temperature)
         known = self.known_threshold is None or bool(score >= self.known_threshold)
         named = dict(zip(self.class_names, probabilities.tolist(), strict=True))
         return Prediction(file, self.class_names[best], highest, named, known)

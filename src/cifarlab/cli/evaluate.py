@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cifarlab.cli.console import Json, OtherData, emit, next_steps, say, table
+from cifarlab.cli.unknowns import Unknown, parse_sets, show_unknowns
 from cifarlab.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,10 +45,13 @@ def evaluate(
             "unsure (selective): none, flip, shift, selective; by default as the recipe says.",
         ),
     ] = None,
+    unknown: Unknown = None,
     json: Json = False,
 ) -> None:
     """Measure a run or a file on a split; looks at test are counted."""
+    sets = parse_sets(unknown or [])
     if predictions is not None:
+        _require_run(sets)
         _published(predictions, run, data, split, tta, json)
         return
     if run is None:
@@ -55,6 +59,7 @@ def evaluate(
     from cifarlab.runtimes import exported_file
 
     if file := exported_file(run):
+        _require_run(sets)
         _exported(run, file, data, split, tta, json)
         return
     from cifarlab.backend import load
@@ -65,11 +70,14 @@ def evaluate(
     from cifarlab.evaluate import evaluate
     from cifarlab.explain import keep_maps
 
-    found = evaluate(folder, data=data, split=split, tta=tta)  # type: ignore[arg-type]
+    options: dict[str, Any] = {"data": data, "split": split, "tta": tta}
+    found = evaluate(folder, **options, unknown=sets)
     keep_maps(folder, split)
     say(headline(found), *views(found), calibration(found))
     say(f"looks at the test split so far: {found.test_looks}\n")
     _classes(found.per_class)
+    if found.unknowns:
+        show_unknowns(found.unknowns, split)
     next_steps([["cifarlab", "report", str(run)]])
     if json:
         emit(found.to_json())
@@ -82,6 +90,11 @@ def headline(found: Evaluation) -> str:
         f"{found.split}: accuracy {found.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%}), "
         f"loss {found.loss:.4f}, calibration error {found.ece:.4f}, {found.n:,} images"
     )
+
+
+def _require_run(sets: Mapping[str, str]) -> None:
+    if sets:
+        raise UsageError("--unknown is for runs, whose training chose what counts as known")
 
 
 def _exported(

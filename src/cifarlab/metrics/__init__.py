@@ -32,6 +32,7 @@ from cifarlab.metrics.calibration import (
     reliability,
 )
 from cifarlab.metrics.intervals import (
+    auroc_interval,
     balanced_accuracy_interval,
     mean_interval,
     welch_interval,
@@ -60,6 +61,7 @@ __all__ = [
     "answered_from",
     "area_under_risk_coverage",
     "area_under_roc",
+    "auroc_interval",
     "average_precision",
     "balanced_accuracy",
     "balanced_accuracy_interval",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from cifarlab.errors import CifarlabError
 from cifarlab.metrics.checks import checked_confidence, checked_sample
@@ -68,6 +68,44 @@ def balanced_accuracy_interval(
     return _wilson(float((found / rows).mean()), mean * (1 - mean) / variance, confidence)
 
 
+def auroc_interval(
+    positive: ArrayLike, negative: ArrayLike, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Interval (low, high) of an area under the ROC curve, over the draw of either kind of rows.
+
+    The variance is that of DeLong, DeLong and Clarke-Pearson (1988, "Comparing the areas under two
+    or more correlated receiver operating characteristic curves"): of a row's place among the other
+    kind, summed over both kinds. The interval is Wilson's at the effective number of rows, as many
+    as would make a plain share as uncertain as that; the normal one leaves [0, 1], and where the
+    kinds hardly overlap it is far too narrow. In that number alone either kind has half a row in
+    the first place more and half a row in the last, so that a few rows in perfect order do not pass
+    for certainty. docs/unknowns.md says how often it held the truth in simulations.
+
+    Args:
+        positive: scores of the rows that should be high, (M,), finite.
+        negative: scores of the others, (N,), finite.
+        confidence: how often it is to hold the truth.
+
+    Example:
+        >>> low, high = auroc_interval([3.0, 4.0, 5.0, 6.0], [1.0, 2.0, 3.5, 0.0])
+        >>> round(low, 2), round(high, 2)
+        (0.37, 1.0)
+    """
+    above, below = (np.asarray(scores, np.float64) for scores in (positive, negative))
+    if not (above.ndim == below.ndim == 1 and above.size and below.size) or not (
+        np.isfinite(above).all() and np.isfinite(below).all()
+    ):
+        raise CifarlabError(
+            "an interval of an AUROC needs finite scores of either kind, (M,) and (N,), one at "
+            f"least. Received: the shapes {above.shape} and {below.shape}"
+        )
+    ranks = _shares_below(above, below), 1 - _shares_below(below, above)
+    area, fewer = float(ranks[0].mean()), min(above.size, below.size)
+    smoothed = (area * fewer + 0.5) / (fewer + 1)
+    effective = smoothed * (1 - smoothed) / sum(map(_smoothed_variance, ranks))
+    return _wilson(area, effective, confidence)
+
+
 def mean_interval(
     values: Sequence[float], confidence: float = 0.95
 ) -> tuple[float, float | None, float | None]:
@@ -126,6 +164,20 @@ def _wilson(share: float, n: float, confidence: float) -> tuple[float, float]:
     half = math.sqrt(share * (1 - share) * weight + weight**2 / 4) / (1 + weight)
     # The bounds are exact at the ends; rounding would leave them a few 1e-17 beside it.
     return 0.0 if share == 0 else centre - half, 1.0 if share == 1 else centre + half
+
+
+def _shares_below(scores: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of each score, the share of `others` that lie below it, equals counted half."""
+    ranked = np.sort(others)
+    lower = np.searchsorted(ranked, scores, "left")
+    lower_or_equal = np.searchsorted(ranked, scores, "right")
+    return (lower + lower_or_equal) / (2 * len(others))
+
+
+def _smoothed_variance(shares: NDArray[np.float64]) -> float:
+    """Of their mean, as if there were half a row with the share 0 and half a row with 1 more."""
+    mean, square = ((power.sum() + 0.5) / (len(shares) + 1) for power in (shares, shares**2))
+    return float(square - mean**2) / len(shares)
 
 
 def _quantile(freedom: float, confidence: float) -> float:

@@ -8,7 +8,7 @@
     soundness.py   the audit of the data         glossary.py    what the figures' names mean
     embed.py       pictures inside the page      pairs.py       paired tests, cost beside quality
     ladder.py      the page of a ladder          pages.py       templates, filled
-    why.py         the worst mistakes' evidence
+    why.py         the worst mistakes' evidence  separation.py  unknowns, measured
     *.html, *.css  the pages (Jinja2)
 
 A page runs no script and loads nothing: a policy in its head forbids both. What opens at a click,

@@ -17,6 +17,7 @@ from cifarlab.report.facts import Facts
 from cifarlab.report.gallery import galleries
 from cifarlab.report.numbers import SPACE, count, duration, interval, number, percent
 from cifarlab.report.robustness import robustness
+from cifarlab.report.separation import separation
 from cifarlab.report.soundness import soundness
 from cifarlab.report.why import explanations
 
@@ -46,6 +47,7 @@ def run_context(facts: Facts) -> dict[str, Any]:
         "explanations": explanations(facts),
         "calibration": certainty.calibration(facts),
         "unknowns": certainty.unknowns(facts),
+        "separation": separation(facts),
         "robustness": robustness(facts),
         "soundness": soundness(facts),
         "missing": missing(facts),
@@ -82,10 +84,13 @@ def missing(facts: Facts) -> list[tuple[str, str]]:
         return []
     run = shlex.quote(records.shown_path(facts.path))
     further = [
-        (facts.robustness, "How it fares on noisy, blurred or moved images", "robustness"),
-        (facts.audit, "Copies, wrong labels and outliers in its data", "audit"),
+        (facts.robustness, "How it fares on noisy, blurred or moved images", f"robustness {run}"),
+        (facts.audit, "Copies, wrong labels and outliers in its data", f"audit {run}"),
     ]
-    return [(what, f"cifarlab {name} {run}") for found, what, name in further if found is None]
+    if facts.result.get("known_threshold"):
+        other = f"evaluate {run} --split val --unknown textures"
+        further.append((facts.unknowns, "How well it tells pictures of something else", other))
+    return [(what, f"cifarlab {words}") for found, what, words in further if found is None]
 
 
 def curves(facts: Facts) -> dict[str, Markup]:

@@ -22,8 +22,9 @@ FURTHER = (
     *("balanced_accuracy", "balanced_accuracy_ci95", "top_k_accuracy", "brier_score", "aurc"),
     *("ece_uncalibrated", "reliability", "roc_auc", "average_precision"),
 )
-# What the files of `cifarlab robustness` and `cifarlab audit` hold at least.
+# What the files of `cifarlab robustness`, `evaluate --unknown` and `audit` hold at least.
 ROBUSTNESS = ("split", "n", "severities", "clean", "mean_corruption_accuracy", "corruptions")
+UNKNOWNS = ("split", "score", "threshold", "known", "sets", "histogram")
 AUDIT = ("images", "counts", "findings", "leaked", "balance")
 SPLITS = {"test": "test", "val": "validation", "train": "training"}  # as options -> in words
 
@@ -42,6 +43,7 @@ class Facts:
     predictions: Mapping[str, NDArray[Any]] | None
     figures: Mapping[str, Any]  # empty: not evaluated yet
     robustness: Mapping[str, Any] | None = None  # robustness.json
+    unknowns: Mapping[str, Any] | None = None  # unknowns.json
     audit: Mapping[str, Any] | None = None  # audit.json
 
     @property
@@ -118,6 +120,7 @@ def read_facts(run: Run) -> Facts:
         predictions=predictions,
         figures=_figures(folder, result, predictions, run.data["class_names"]),
         robustness=_findings(folder / "robustness.json", ROBUSTNESS),
+        unknowns=_findings(folder / "unknowns.json", UNKNOWNS),
         audit=_findings(folder / "audit.json", AUDIT),
     )
 

@@ -89,6 +89,11 @@ GLOSSARY = {
         "The mean height of the risk-coverage curve. Small where the model is right, and its "
         "mistakes are the answers that it is least sure of.",
     ),
+    "auroc_unknown": Term(
+        "AUROC of known against unknown",
+        "Of an image of the classes and a picture of something else, how often the first has the "
+        "higher score. 0.5 is chance, 1 perfect.",
+    ),
     "cam": Term(
         "Class-activation map",
         "The places of an image that raise the logit of a class, by the last feature maps.",
