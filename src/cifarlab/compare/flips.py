@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cifarlab.compare import Comparison, Pair
-from cifarlab.compare.tables import write_table
 from cifarlab.data import load_dataset
 from cifarlab.errors import CifarlabError
+from cifarlab.files import write_csv
 from cifarlab.run import Run
 
 SHOWN = 24  # images of each direction
@@ -47,7 +47,7 @@ def write_flips(found: Comparison, out: str | Path) -> list[Path]:
 
     out = Path(out)
     rows = [row for pair in found.pairs for row in _rows(pair)]
-    write_table(out / "flips.csv", COLUMNS, rows)
+    write_csv(out / "flips.csv", COLUMNS, rows)
     written, images = [out / "flips.csv"], _images(found)
     for number, pair in enumerate(found.pairs, 1):
         shown = _chosen(pair, images)
