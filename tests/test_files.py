@@ -146,6 +146,42 @@ def test_a_drive_without_locks_is_no_reason_not_to_train(tmp_path: Path, monkeyp
         pass
 
 
+# --- locked ---
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no locks")
+def test_a_lock_is_waited_for_but_not_for_ever(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("stays")
+    with files.locked(path):
+        began = time.monotonic()
+        with files.locked(path, patience=0.05):  # another descriptor, as in another process
+            assert time.monotonic() - began >= 0.05
+    began = time.monotonic()
+    with files.locked(path):
+        assert time.monotonic() - began < 5
+    assert path.read_text() == "stays"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no locks")
+def test_where_nothing_can_be_locked_nobody_waits(tmp_path: Path, monkeypatch) -> None:
+    import fcntl
+
+    def unsupported(*_) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    path = tmp_path / "a.txt"
+    with files.locked(path):  # not there
+        path.write_text("")
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    began = time.monotonic()
+    with files.locked(path), files.locked(path):
+        assert time.monotonic() - began < 5
+
+
+# --- write_csv ---
+
+
 @pytest.mark.parametrize(
     "name", ["=HYPERLINK(1)", "+1+1", "-1+1|x", "@SUM(1)", "\t=1", "\r=1", "＝1"]
 )

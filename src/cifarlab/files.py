@@ -11,6 +11,7 @@ import errno
 import io
 import json
 import os
+import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -154,6 +155,42 @@ def claimed(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def locked(path: Path, patience: float = 10.0) -> Iterator[None]:
+    """Take turns, for the moment of the block, with all who ask this of the file `path`.
+
+    The file must stay: one that is replaced is another file to those who come later. Where files
+    cannot be locked (Windows, some network drives) nobody waits, and nobody waits for longer than
+    `patience` seconds: what is written then matters more than what two at once may lose.
+    """
+    descriptor = _lock(path, patience)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _lock(path: Path, patience: float) -> int | None:
+    """A descriptor to close when done, or None; locked if that could be had in time."""
+    try:
+        import fcntl  # not on Windows
+
+        descriptor = os.open(path, os.O_RDWR)  # NFS locks only what may be written
+    except (ImportError, OSError):
+        return None
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            time.sleep(0.01)
+        except OSError:
+            break
+    return descriptor
 
 
 def cannot_write(path: Path, error: OSError) -> CifarlabError:
