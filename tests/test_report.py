@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cifarlab import metrics
+from cifarlab import files, metrics
 from cifarlab.errors import CifarlabError, RunError, UsageError
 from cifarlab.report import write_report
 from cifarlab.report.embed import THEME
@@ -325,6 +325,28 @@ def test_commands_to_reproduce_can_be_pasted(tmp_path):
         f"--backend tensorflow --out {again} cifarlab evaluate {again} --tta flip "
         f"cifarlab report {again}"
     ) in text
+
+
+def test_a_page_for_others_does_not_say_whose_home_it_is(tmp_path, monkeypatch):
+    home = tmp_path / "ann"
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    every = [
+        evaluate(make_run(home / parent / "debug-1", data={"source": f"{home}/{parent} pets"}))
+        for parent in ("a", "b")
+    ]
+    typed = {"command": f"cifarlab train {home}/a --out={home}", "platform": f"{home}ly"}
+    files.write_json(every[0].path / "environment.json", {**ENVIRONMENT, **typed})
+    page, several = report(every[0]), report(*every)
+    assert (
+        "cifarlab train ~/'a pets' --recipe ~/a/debug-1/recipe.json" in page.sections["reproduce"]
+    )
+    assert "source ~/a pets" in page.sections["data"]
+    assert "command cifarlab train ~/a --out=~" in page.sections["environment"]
+    assert f"platform {home}ly" in page.sections["environment"]  # another folder's name
+    assert "source ~/a pets ~/b pets" in several.sections["differences"]
+    for source in (page.source, several.source):
+        assert not re.search(rf"{re.escape(str(home))}(?!ly)", source)
 
 
 def test_a_run_without_evaluation_says_so(tmp_path):
