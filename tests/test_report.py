@@ -510,6 +510,39 @@ def test_comparison_is_paired_where_intervals_would_not_tell(tmp_path):
     assert three.count("0.00049 0.00098 worse") == 2
 
 
+def test_comparison_shows_the_images_that_flipped(tmp_path, monkeypatch):
+    good = evaluate(make_run(tmp_path / "good"), right=0.95)
+    bad = evaluate(make_run(tmp_path / "bad"), right=0.5)
+    older = evaluate(make_run(tmp_path / "older"), right=0.5)
+    kept, labels = bad.predictions("test"), good.predictions("test")["labels"]
+    answers = [each.predictions("test")["logits"].argmax(axis=1) for each in (good, bad)]
+    only = np.flatnonzero((answers[0] == labels) & (answers[1] != labels))
+    shown = sorted({*only.tolist()} & {*kept["shown_index"].tolist()})
+    assert 2 <= len(shown) < len(only)
+    page = report(bad, good, older)
+    words = f"Only good is right: {len(only)} images, {len(shown)} of them here. bad took them for:"
+    taken = [f"{NAMES[answers[1][i]]} is {NAMES[labels[i]]}" for i in shown]
+    assert f"good and bad {words} {' '.join(taken)}" in page.sections["pairs"]
+    first = page.images["pairs"][0]
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(first["src"].partition(",")[2]))))
+    # Here, unlike in a real split, two runs may keep two pictures of one number.
+    runs = [each.predictions("test") for each in (good, bad, older)]
+    pictures = [each["shown_images"][each["shown_index"] == shown[0]] for each in runs]
+    assert any((pixels == picture).all() for picture in np.concatenate(pictures))
+    assert first["title"] == f"no. {shown[0]}"
+
+    monkeypatch.setattr(
+        "cifarlab.report.flips.ROOM", sum(len(i["src"]) for i in page.images["pairs"]) - 1
+    )
+    full = report(bad, good, older).sections["pairs"]
+    assert "good and bad Only" in full
+    assert "good and older" not in full
+    arrays = {name: kept[name] for name in ("logits", "labels")}
+    for run in (good, bad):
+        run.write_predictions("test", **arrays | {"logits": run.predictions("test")["logits"]})
+    assert "flipped" not in report(bad, good).text
+
+
 def test_comparison_says_in_which_classes_runs_differ(tmp_path):
     """Of 200 cats ten are wrong in one run alone: 10 to 0, and Holm over three classes."""
     labels = np.arange(600) % 3
