@@ -106,9 +106,7 @@ def test_every_field_of_a_recipe_is_in_the_reference_with_its_unit(
     table = " ".join(text.partition("the names as they stand here")[2].split())
     for name in (field.name for field in dataclasses.fields(Recipe)):
         assert f" {name} " in table
-    assert (
-        " ema 0.0 average the weights: those of this fraction of all steps ago count 1/e" in table
-    )
+    assert " ema 0.0 average weights: those of this fraction of all steps ago count 1/e" in table
     assert " augmentation.rotation 0.0 up to this many degrees" in table
     assert " early_stopping.patience 10 epochs" in table
 

@@ -152,7 +152,7 @@ class Run:
         write_text(self.path / "history.csv", text.getvalue())
 
     def update_result(self, change: Change | None = None, /, **figures: Any) -> dict[str, Any]:
-        """Add `figures`, and what `change` makes of what is there, to result.json; all of it."""
+        """Add `figures`, and what `change` makes of what is there, to result.json; return it."""
         with locked(self.path / "recipe.json"):  # which is never replaced, as result.json is
             result = self.result
             result |= {**figures, **(change(result) if change else {})}

@@ -55,14 +55,8 @@ def ladder(
     kinds = {"split": "test" if test else "val", "displays": training_display}
     found = climb(loaded, folder, runs=seeds, rungs=rungs, aside=beside, **kinds)  # type: ignore[arg-type]
     flags = {"--fast": fast, "--aside": aside, "--no-test": not test}
-    words = [
-        "cifarlab",
-        "ladder",
-        data,
-        "--runs",
-        str(seeds),
-        *(f for f, on in flags.items() if on),
-    ]
+    given = [flag for flag, on in flags.items() if on]
+    words = ["cifarlab", "ladder", data, "--runs", str(seeds), *given]
     page, picture = write_ladder_page(found, " ".join(map(typed, words)), folder)
     _show(found)
     say(f"\nPage: {page}", f"Plot: {picture}", f"Figures: {folder / 'ladder.json'}")

@@ -98,10 +98,10 @@ def typed(word: str) -> str:
         >>> print(typed("quick"), typed("my photos"), typed(f"{home}/my photos"))
         quick 'my photos' ~/'my photos'
     """
-    shown = without_home(word)
-    if not shown.startswith("~/"):
-        return shlex.quote(shown)
-    return f"~/{shlex.quote(shown[2:])}"  # a shell knows no home folder between quotes
+    home, _, rest = without_home(word).partition("/")
+    if home != "~":
+        return shlex.quote(without_home(word))
+    return f"~/{shlex.quote(rest)}" if rest else "~"  # between quotes ~ is no home folder
 
 
 def without_home(text: str) -> str:
