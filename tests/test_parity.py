@@ -58,7 +58,7 @@ def fill(model):
         if v.name == "moving_variance":
             v.assign(np.abs(v.numpy()) + 0.1)
 
-def no_draw(initializer, shape, **_):
+def no_draw(initializer, shape, *_, **__):
     return np.zeros(shape, "float32")
 
 images = np.random.default_rng(1).integers(0, 256, (16, 32, 32, 3), dtype=np.uint8)
