@@ -48,10 +48,14 @@ def refuse_other_recipe(run: Run) -> None:
     """Stop where the command that a record gives would train something else than `run`."""
     recipe = Recipe.from_json(run.recipe)
     stock = get_recipe(recipe.name) if recipe.name in recipe_names() else None
-    if stock is None or recipe != dataclasses.replace(
-        stock, epochs=recipe.epochs, summary=recipe.summary
-    ):
+    # The command says the epochs, and so puts an end to least_steps; words decide nothing.
+    said = {name: getattr(recipe, name) for name in ("epochs", "least_steps", "summary")}
+    if stock is None or recipe != dataclasses.replace(stock, **said):
         sys.exit(f"{run.path}: its recipe is not, or no longer, the recipe called {recipe.name}")
+    if run.result["epochs_run"] > recipe.epochs:
+        sys.exit(
+            f"{run.path}: least_steps made more epochs of it than its recipe's {recipe.epochs}"
+        )
 
 
 def robustness_looks(run: Run) -> int:

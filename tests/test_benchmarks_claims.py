@@ -13,6 +13,8 @@ import pytest
 
 from cifarlab.audit.findings import Finding, write_csv
 from cifarlab.errors import CifarlabError, DataError, RunError
+from cifarlab.recipes import get_recipe
+from cifarlab.run import Run
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
@@ -176,3 +178,26 @@ def test_fuzzing_writes_what_it_counted(
     assert (result["requests"], result["seed"], result["hung"]) == (5, 4, hung)
     assert result["statuses"] == {"0": 3, "400": 2}
     assert result["hardware"]["cores"]
+
+
+def test_a_record_is_of_what_its_command_trains(script, tmp_path) -> None:
+    """Its command says the epochs, so that `least_steps`, which older recipes lack, adds none."""
+    record, quick = script("record"), get_recipe("quick").to_json()
+    recipes = {
+        "today": quick,
+        "older": {k: v for k, v in quick.items() if k != "least_steps"} | {"summary": "as it was"},
+        "shorter": quick | {"epochs": 2, "least_steps": 0},
+        "other": quick | {"batch_size": 7},
+        "few-images": quick,
+    }
+    for name, recipe in recipes.items():
+        run = Run.create(tmp_path / name, recipe=recipe, data={}, environment={}, seed=0)
+        run.update_result(epochs_run=130 if name == "few-images" else recipe["epochs"])
+    for name in ("today", "older", "shorter"):
+        record.refuse_other_recipe(Run(tmp_path / name))
+    for name, words in (
+        ("other", "no longer, the recipe called quick"),
+        ("few-images", "more epochs"),
+    ):
+        with pytest.raises(SystemExit, match=words):
+            record.refuse_other_recipe(Run(tmp_path / name))

@@ -182,6 +182,18 @@ def test_resume_keeps_what_was_measured(benchmarks, tmp_path, monkeypatch, capsy
     monkeypatch.setattr(sys, "argv", [*words, "--resume", "--epochs", "1"])
     with pytest.raises(SystemExit, match="has other settings"):
         time_to_accuracy.main()
+    older = json.loads(out.read_text())
+    for row in older["rows"]:  # from before recipes had this field, when their words were others
+        row["what"] = {**row["what"], "summary": "as it was"}
+        del row["what"]["least_steps"]
+    out.write_text(json.dumps(older))
+    monkeypatch.setattr(sys, "argv", [*words, "--resume"])
+    time_to_accuracy.main()
+    assert len(ran) == 5  # nothing more
+    quick = time_to_accuracy.describe_recipe("quick")
+    assert not time_to_accuracy.same_training({**quick, "least_steps": 0}, quick, "cifar10")
+    del older["rows"][1]["what"]["summary"]
+    assert not time_to_accuracy.same_training(older["rows"][1]["what"], quick, "digits")
     out.write_text(out.read_text().replace('"momentum": ', '"momentum": 1'))
     monkeypatch.setattr(sys, "argv", [*words, "--resume"])
     with pytest.raises(SystemExit, match="was measured with another debug"):

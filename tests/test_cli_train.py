@@ -115,6 +115,17 @@ def place(tmp_path, monkeypatch) -> Path:
 # --- train ---
 
 
+@pytest.mark.parametrize("words", [("--val", "0.1"), ("--set", "validation=0.1")])
+def test_a_fraction_is_refused_where_the_data_has_a_validation_split(
+    tiny_folder, place, words
+) -> None:
+    shutil.copytree(tiny_folder, place / "own")
+    shutil.copytree(tiny_folder / "test", place / "own" / "val")
+    answer = invoke("train", "own", "--recipe", "debug", *words, "--out", "run")
+    assert_one_error(answer, 2, "own has a validation split of its own, 32 images", "leave it out")
+    assert not (place / "run").exists()
+
+
 def test_train_leaves_a_measured_and_reported_run(trained, tiny_folder) -> None:
     path, answer = trained
     assert answer.status == 0, answer.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -20,7 +21,7 @@ from typer.main import get_command
 import cifarlab
 from cifarlab.cli import app
 from cifarlab.models import list_models
-from cifarlab.recipes import recipe_names
+from cifarlab.recipes import Recipe, recipe_names
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
@@ -96,6 +97,18 @@ def test_every_command_is_in_the_reference_with_its_options(
         for parameter in command.params:
             if parameter.param_type_name == "option":
                 assert set(parameter.opts) <= set(re.findall(r"--[\w-]+", part)), name
+
+
+def test_every_field_of_a_recipe_is_in_the_reference_with_its_unit(
+    site: Path, pages: dict[Path, Page]
+) -> None:
+    text = re.sub(r"<[^>]+>", "", pages[site / "reference" / "recipes.html"].text)
+    table = " ".join(text.partition("the names as they stand here")[2].split())
+    for name in (field.name for field in dataclasses.fields(Recipe)):
+        assert f" {name} " in table
+    assert " ema 0.0 average weights: those of this fraction of all steps ago count 1/e" in table
+    assert " augmentation.rotation 0.0 up to this many degrees" in table
+    assert " early_stopping.patience 10 epochs" in table
 
 
 def test_every_recipe_is_in_the_reference_with_its_figure(

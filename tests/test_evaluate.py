@@ -116,6 +116,19 @@ def test_every_look_is_counted_before_it_happens(run, tiny_dataset, monkeypatch)
     assert run.result["test_looks"] == 3  # a look is a look, whatever comes of it
 
 
+def test_a_look_of_another_command_meanwhile_stays_counted(run, tiny_dataset, monkeypatch) -> None:
+    module = importlib.import_module("cifarlab.evaluate")
+    predict_views = module.predict_views
+
+    def meanwhile(*arguments: object) -> np.ndarray:
+        assert module.count_look(run, "an audit") == 2
+        return predict_views(*arguments)
+
+    monkeypatch.setattr(module, "predict_views", meanwhile)
+    assert evaluate(run, data=tiny_dataset).test_looks == 1
+    assert (run.result["test_looks"], run.result["test_look_notes"]) == (2, ["an audit"])
+
+
 def test_a_dataset_without_test_split_is_not_looked_at(run, tiny_dataset) -> None:
     bare = Dataset(
         name="bare",

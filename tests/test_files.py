@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import csv
 import errno
 import json
 import os
@@ -142,3 +144,72 @@ def test_a_drive_without_locks_is_no_reason_not_to_train(tmp_path: Path, monkeyp
     monkeypatch.setattr(fcntl, "flock", refuse)
     with claimed(tmp_path):
         pass
+
+
+# --- locked ---
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no locks")
+def test_a_lock_is_waited_for_but_not_for_ever(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("stays")
+    with files.locked(path):
+        began = time.monotonic()
+        with files.locked(path, patience=0.05):  # another descriptor, as in another process
+            assert time.monotonic() - began >= 0.05
+    began = time.monotonic()
+    with files.locked(path):
+        assert time.monotonic() - began < 5
+    assert path.read_text() == "stays"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no locks")
+def test_where_nothing_can_be_locked_nobody_waits(tmp_path: Path, monkeypatch) -> None:
+    import fcntl
+
+    def unsupported(*_) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    path = tmp_path / "a.txt"
+    with files.locked(path):  # not there
+        path.write_text("")
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    began = time.monotonic()
+    with files.locked(path), files.locked(path):
+        assert time.monotonic() - began < 5
+
+
+# --- write_csv ---
+
+
+@pytest.mark.parametrize(
+    "name", ["=HYPERLINK(1)", "+1+1", "-1+1|x", "@SUM(1)", "\t=1", "\r=1", "＝1"]
+)
+def test_a_table_holds_no_formula_and_its_paths_still_lead_there(tmp_path: Path, name: str) -> None:
+    files.write_csv(
+        tmp_path / "a.csv", ["file", name], [[name, name], [f"a/{name}", None]], files=["file"]
+    )
+    with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
+        heading, first, second = csv.reader(file)
+    assert heading == ["file", "'" + name]
+    assert first == ["./" + name, "'" + name]
+    assert Path(first[0]) == Path(name)
+    assert second == [f"a/{name}", ""]
+
+
+def test_a_table_leaves_alone_what_is_no_formula(tmp_path: Path) -> None:
+    cells = ["cat", "-1", "+0.5", "-", "a=b", "", "'=", "-inf"]
+    files.write_csv(tmp_path / "a.csv", cells, [cells, [-1.5, *cells[1:]]])
+    with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file)) == [cells, cells, ["-1.5", *cells[1:]]]
+
+
+def test_every_table_with_names_is_written_by_write_csv() -> None:
+    package = Path(files.__file__).parent
+    writing = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("csv.writer", "csv.DictWriter")
+    }
+    assert writing == {"files.py", "run.py"}  # history.csv holds numbers alone

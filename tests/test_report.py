@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cifarlab import metrics
+from cifarlab import files, metrics
 from cifarlab.errors import CifarlabError, RunError, UsageError
 from cifarlab.report import write_report
 from cifarlab.report.embed import THEME
@@ -327,6 +327,28 @@ def test_commands_to_reproduce_can_be_pasted(tmp_path):
     ) in text
 
 
+def test_a_page_for_others_does_not_say_whose_home_it_is(tmp_path, monkeypatch):
+    home = tmp_path / "ann"
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    every = [
+        evaluate(make_run(home / parent / "debug-1", data={"source": f"{home}/{parent} pets"}))
+        for parent in ("a", "b")
+    ]
+    typed = {"command": f"cifarlab train {home}/a --out={home}", "platform": f"{home}ly"}
+    files.write_json(every[0].path / "environment.json", {**ENVIRONMENT, **typed})
+    page, several = report(every[0]), report(*every)
+    assert (
+        "cifarlab train ~/'a pets' --recipe ~/a/debug-1/recipe.json" in page.sections["reproduce"]
+    )
+    assert "source ~/a pets" in page.sections["data"]
+    assert "command cifarlab train ~/a --out=~" in page.sections["environment"]
+    assert f"platform {home}ly" in page.sections["environment"]  # another folder's name
+    assert "source ~/a pets ~/b pets" in several.sections["differences"]
+    for source in (page.source, several.source):
+        assert not re.search(rf"{re.escape(str(home))}(?!ly)", source)
+
+
 def test_a_run_without_evaluation_says_so(tmp_path):
     run = make_run(tmp_path / "debug-1")
     page = report(run)
@@ -486,6 +508,39 @@ def test_comparison_is_paired_where_intervals_would_not_tell(tmp_path):
     # Of the three, two answer alike: Holm doubles each p.
     three = report(*runs).sections["pairs"]
     assert three.count("0.00049 0.00098 worse") == 2
+
+
+def test_comparison_shows_the_images_that_flipped(tmp_path, monkeypatch):
+    good = evaluate(make_run(tmp_path / "good"), right=0.95)
+    bad = evaluate(make_run(tmp_path / "bad"), right=0.5)
+    older = evaluate(make_run(tmp_path / "older"), right=0.5)
+    kept, labels = bad.predictions("test"), good.predictions("test")["labels"]
+    answers = [each.predictions("test")["logits"].argmax(axis=1) for each in (good, bad)]
+    only = np.flatnonzero((answers[0] == labels) & (answers[1] != labels))
+    shown = sorted({*only.tolist()} & {*kept["shown_index"].tolist()})
+    assert 2 <= len(shown) < len(only)
+    page = report(bad, good, older)
+    words = f"Only good is right: {len(only)} images, {len(shown)} of them here. bad took them for:"
+    taken = [f"{NAMES[answers[1][i]]} is {NAMES[labels[i]]}" for i in shown]
+    assert f"good and bad {words} {' '.join(taken)}" in page.sections["pairs"]
+    first = page.images["pairs"][0]
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(first["src"].partition(",")[2]))))
+    # Here, unlike in a real split, two runs may keep two pictures of one number.
+    runs = [each.predictions("test") for each in (good, bad, older)]
+    pictures = [each["shown_images"][each["shown_index"] == shown[0]] for each in runs]
+    assert any((pixels == picture).all() for picture in np.concatenate(pictures))
+    assert first["title"] == f"no. {shown[0]}"
+
+    monkeypatch.setattr(
+        "cifarlab.report.flips.ROOM", sum(len(i["src"]) for i in page.images["pairs"]) - 1
+    )
+    full = report(bad, good, older).sections["pairs"]
+    assert "good and bad Only" in full
+    assert "good and older" not in full
+    arrays = {name: kept[name] for name in ("logits", "labels")}
+    for run in (good, bad):
+        run.write_predictions("test", **arrays | {"logits": run.predictions("test")["logits"]})
+    assert "flipped" not in report(bad, good).text
 
 
 def test_comparison_says_in_which_classes_runs_differ(tmp_path):

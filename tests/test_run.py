@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -157,6 +158,19 @@ def test_figures_are_added_and_the_others_kept(run) -> None:
     run.update_result(accuracy=0.5)
     run.update_result(accuracy=0.75, completed=True)
     assert run.result == {**before, "accuracy": 0.75, "completed": True}
+
+
+def test_changes_at_once_lose_nothing(run) -> None:
+    def count() -> None:
+        for _ in range(10):
+            run.update_result(lambda result: {"counted": result.get("counted", 0) + 1})
+
+    threads = [threading.Thread(target=count) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert run.result["counted"] == 30
 
 
 def test_calibration_of_an_older_run_changes_nothing(run) -> None:

@@ -16,7 +16,7 @@ from cifarlab.data import Dataset, Split, load_dataset
 from cifarlab.errors import DataError, RunError, UsageError
 from cifarlab.evaluate import evaluate
 from cifarlab.files import claimed, write_json
-from cifarlab.prepare import with_least_steps
+from cifarlab.prepare import require_effect, with_least_steps
 from cifarlab.recipes import Augmentation, get_recipe, recipe_names
 from cifarlab.run import Run
 from cifarlab.train import resume, train
@@ -108,6 +108,20 @@ def test_epochs_and_validation_of_the_user_win(tmp_path: Path, tiny_dataset: Dat
     assert run.recipe["epochs"] == 1
     assert run.data["counts"]["validation"] == 64
     assert len(run.history) == 1
+
+
+def test_a_fraction_is_refused_where_the_data_has_a_validation_split(
+    tmp_path: Path, tiny_dataset: Dataset
+) -> None:
+    few = tiny_dataset.train.select(range(8))
+    parts = {"class_names": tiny_dataset.class_names, "train": tiny_dataset.train}
+    data = Dataset(name="own", source="own", validation=few, **parts)
+    with pytest.raises(UsageError, match="own has a validation split of its own, 8 images"):
+        train(data, DEBUG, validation=0.5, out=tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+    for fraction in (None, 0.0):  # that of the recipe, and none, which has an effect
+        require_effect(data, fraction)
+    require_effect(tiny_dataset, 0.5)
 
 
 def test_without_validation_nothing_is_validated(tmp_path: Path, tiny_dataset: Dataset) -> None:

@@ -7,14 +7,25 @@ name here returns; words behind the name are its arguments.
 from __future__ import annotations
 
 import ast
+import dataclasses
+import inspect
+import io
 import json
 import re
 import sys
+import tokenize
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+# The classes of a recipe -> what stands before their fields' names.
+GROUPS = {
+    "Recipe": "",
+    "Augmentation": "augmentation.",
+    "Plateau": "plateau.",
+    "EarlyStopping": "early_stopping.",
+}
 MADE = re.compile(r"^<!-- made: (?P<what>\w+)(?P<words>[\w ]*) -->$", re.MULTILINE)
 
 sys.path.insert(0, str(REPOSITORY / "src"))  # this checkout, whatever else is installed
@@ -124,6 +135,41 @@ def section(recipe: Mapping[str, Any]) -> str:
     return "\n\n".join([*parts, table(("field", "value"), set_here)])
 
 
+def fields() -> str:
+    """Every field of a recipe by the name that ``--set`` takes: its default and its meaning."""
+    from cifarlab.recipes import recipe
+
+    meanings = comments(inspect.getsource(recipe))
+    rows = [
+        (code(prefix + field.name), default(field.default), meanings.get((group, field.name), ""))
+        for group, prefix in GROUPS.items()
+        for field in dataclasses.fields(getattr(recipe, group))
+    ]
+    return table(("field", "default", "meaning"), rows)
+
+
+def default(value: object) -> str:
+    """A field's default as ``--set`` takes it; blank for a group and for what must be given."""
+    if value is dataclasses.MISSING or dataclasses.is_dataclass(value):
+        return ""
+    return code("none" if value is None else value if value == str(value) else json.dumps(value))
+
+
+def comments(source: str) -> dict[tuple[str, str], str]:
+    """Class and field to the comment that stands beside the field in `source`."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    beside = {t.start[0]: t.string.lstrip("# ") for t in tokens if t.type == tokenize.COMMENT}
+    return {
+        (each.name, ast.unparse(field.target)): beside[line]
+        for each in ast.parse(source).body
+        if isinstance(each, ast.ClassDef)
+        for field in each.body
+        if isinstance(field, ast.AnnAssign)
+        for line in range(field.lineno, (field.end_lineno or field.lineno) + 1)
+        if line in beside
+    }
+
+
 def notebooks() -> str:
     """The notebooks in reading order, by the headings that they begin with."""
     items = []
@@ -145,4 +191,4 @@ def table(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-PARTS = {part.__name__: part for part in (commands, models, names, notebooks, recipes)}
+PARTS = {part.__name__: part for part in (commands, fields, models, names, notebooks, recipes)}

@@ -23,7 +23,7 @@ from cifarlab.evaluation import TTAS, UNSURE, VIEWS, Evaluation
 from cifarlab.files import write_json
 from cifarlab.known import measure_unknowns, open_sets
 from cifarlab.prepare import find_data
-from cifarlab.run import SPLITS, Run
+from cifarlab.run import SPLITS, Change, Run
 from cifarlab.shown import choose_shown
 
 UNKNOWNS = "unknowns.json"
@@ -119,12 +119,20 @@ def open_split(run: Run, split: str, data: Dataset | str | Path | None = None) -
     own = dataset.fingerprint == run.data["fingerprint"]
     if split == "test" and not dataset.has_test:
         raise DataError(f"{dataset.name} has no test split; take --split val")
-    looks = run.result["test_looks"]
-    if split == "test" and own:
-        looks += 1
-        run.update_result(test_looks=looks)
+    looks = count_look(run) if split == "test" and own else run.result["test_looks"]
     images, labels = _open(dataset, split, run)
     return OpenedSplit(images, labels, dataset.class_names, own, looks)
+
+
+def count_look(run: Run, note: str | None = None) -> int:
+    """Count one more look at test in result.json, and say there what it was; how many there are."""
+
+    def one_more(result: dict[str, Any]) -> dict[str, Any]:
+        looks = {"test_looks": result["test_looks"] + 1}
+        notes = [*result.get("test_look_notes", []), note]
+        return looks if note is None else {**looks, "test_look_notes": notes}
+
+    return run.update_result(one_more)["test_looks"]
 
 
 def predict_views(
@@ -197,8 +205,12 @@ def _keep(run: Run, evaluation: Evaluation, images: np.ndarray) -> None:
     if unknowns := figures.pop("unknowns", None):
         write_json(run.path / UNKNOWNS, {"split": evaluation.split, **unknowns})
     if evaluation.split == "test":
-        seconds = {**run.result.get("seconds", {}), "evaluate": evaluation.seconds}
-        run.update_result(**figures, seconds=seconds)
+        del figures["test_looks"]  # counted before; another command may have looked since
+        run.update_result(_evaluated_in(evaluation.seconds), **figures)
+
+
+def _evaluated_in(seconds: float) -> Change:
+    return lambda result: {"seconds": {**result.get("seconds", {}), "evaluate": seconds}}
 
 
 def _require_one_of(kind: str, value: str, choices: tuple[str, ...]) -> None:

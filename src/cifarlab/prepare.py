@@ -14,7 +14,7 @@ from cifarlab import backend
 from cifarlab.augment import Augment
 from cifarlab.data import Dataset, Split, channel_statistics, load_dataset, one_hot
 from cifarlab.engine import Memory, Program, layers_compute_in
-from cifarlab.errors import DataError, RunError
+from cifarlab.errors import DataError, RunError, UsageError
 from cifarlab.models import adapt, create_model
 from cifarlab.optim import make_loss
 from cifarlab.recipes import Recipe
@@ -84,6 +84,19 @@ def describe_work(recipe: Recipe, data: Dataset, program: Program) -> str:
         smaller = f"{program.batch_size} rather than {recipe.batch_size}"
         images += f" in batches of {smaller}, since they are few"
     return f"{recipe.name} on {data.name}, {images}"
+
+
+def require_effect(data: Dataset, fraction: float | None) -> None:
+    """Refuse a `fraction` of train for validation, which somebody has set, where none is carved.
+
+    Raises:
+        UsageError: `data` has a validation split of its own, which every fraction but 0 gives.
+    """
+    if fraction and data.validation is not None:
+        raise UsageError(
+            f"{data.name} has a validation split of its own, {len(data.validation):,} images, so a "
+            f"fraction of {fraction} has no effect: leave it out, or set 0 to train without"
+        )
 
 
 def describe_data(data: Dataset, recipe: Recipe) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from cifarlab.errors import CifarlabError, RunError
-from cifarlab.files import cannot_write, replacing, write_bytes, write_json, write_text
+from cifarlab.files import cannot_write, locked, replacing, write_bytes, write_json, write_text
 
 if TYPE_CHECKING:
     import keras
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 HISTORY = ("epoch", "seconds", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy")
 MODEL_FORMAT = 1
 SPLITS = ("test", "val", "train")
+Change = Callable[[dict[str, Any]], Mapping[str, Any]]
 
 
 class Run:
@@ -150,9 +151,13 @@ class Run:
         writer.writerows({k: v for k, v in row.items() if v is not None} for row in history)
         write_text(self.path / "history.csv", text.getvalue())
 
-    def update_result(self, **figures: Any) -> None:
-        """Add `figures` to result.json."""
-        write_json(self.path / "result.json", {**self.result, **figures})
+    def update_result(self, change: Change | None = None, /, **figures: Any) -> dict[str, Any]:
+        """Add `figures`, and what `change` makes of what is there, to result.json; return it."""
+        with locked(self.path / "recipe.json"):  # which is never replaced, as result.json is
+            result = self.result
+            result |= {**figures, **(change(result) if change else {})}
+            write_json(self.path / "result.json", result)
+        return result
 
     def calibration(self, tta: str) -> dict[str, Any]:
         """What validation says of logits averaged over the views of `tta`.

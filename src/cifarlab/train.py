@@ -30,6 +30,7 @@ from cifarlab.prepare import (
     load_again,
     make_model,
     make_program,
+    require_effect,
     with_least_steps,
 )
 from cifarlab.recipes import Recipe, get_recipe
@@ -73,7 +74,8 @@ def train(
         the run; its test split is untouched until `evaluate`.
 
     Raises:
-        DataError, UsageError: the data cannot be read, or the recipe does not exist or fit.
+        DataError, UsageError: the data cannot be read, or the recipe does not exist or fit, or
+            `validation` is set for data with a validation split of its own.
         RunError: `out` exists.
         TrainingError: the loss was not finite.
         Interrupted: by SIGINT or SIGTERM; `resume` goes on.
@@ -90,6 +92,7 @@ def train(
     recipe = _changed(get_recipe(recipe), epochs, validation)
     if not isinstance(data, Dataset):
         data = load_dataset(data, image_size=recipe.image_size)
+    require_effect(data, validation)
     described = describe_data(data, recipe)
     start = _make(recipe, data, described, seed)  # what cannot be made leaves no folder
     run = Run.create(

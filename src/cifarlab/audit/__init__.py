@@ -18,6 +18,7 @@ from cifarlab.audit.outliers import FAR, imbalance, outlier_scores
 from cifarlab.data import Dataset, Split
 from cifarlab.engine import forward, predict_logits
 from cifarlab.errors import UsageError
+from cifarlab.evaluate import count_look
 from cifarlab.files import write_json
 from cifarlab.metrics import softmax, wilson_interval
 from cifarlab.models.features import with_features
@@ -179,7 +180,7 @@ def _look(run: Run, data: Dataset | str | Path | None, folds: int) -> _Seen:
     evaluated = None
     if dataset.has_test:
         if own:
-            _count_look(run)
+            count_look(run, LOOK)
         splits["test"] = dataset.open_test()
         if own and (run.path / "predictions-test.npz").exists():
             known = run.predictions("test")
@@ -188,12 +189,6 @@ def _look(run: Run, data: Dataset | str | Path | None, folds: int) -> _Seen:
     features = {name: part[:, : -dataset.num_classes] for name, part in both.items()}
     logits = {name: part[:, -dataset.num_classes :] for name, part in both.items()}
     return _Seen(dataset, own, splits, features, logits, temperature, labels, evaluated)
-
-
-def _count_look(run: Run) -> None:
-    result = run.result
-    notes = [*result.get("test_look_notes", []), LOOK]
-    run.update_result(test_looks=result["test_looks"] + 1, test_look_notes=notes)
 
 
 def _copies(seen: _Seen) -> list[Finding]:

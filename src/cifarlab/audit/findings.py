@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
+from cifarlab import files
 from cifarlab.audit.duplicates import Pairs
 from cifarlab.data import Split
-from cifarlab.files import write_text
 
 SHOWN = 40  # findings on a contact sheet
 SHEETS = {
@@ -130,12 +128,8 @@ class Catalogue:
 
 def write_csv(path: Path, findings: Iterable[Finding]) -> None:
     """All findings, a row each, under the names of `Finding`'s fields."""
-    text = io.StringIO()
     columns = [field.name for field in fields(Finding)]
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(finding) for finding in findings)
-    write_text(path, text.getvalue())
+    files.write_csv(path, columns, map(astuple, findings), files=["file", "other_file"])
 
 
 def draw_sheets(out: Path, findings: Iterable[Finding], splits: Mapping[str, Split]) -> list[str]:

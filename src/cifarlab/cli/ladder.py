@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,6 +46,7 @@ def ladder(
     from cifarlab.data import load_dataset
     from cifarlab.ladder import ASIDE, RUNGS, climb, faster
     from cifarlab.report.ladder import write_ladder_page
+    from cifarlab.report.records import typed
 
     rungs, others = (faster(RUNGS), faster(ASIDE)) if fast else (RUNGS, ASIDE)
     loaded = load_dataset(data, image_size=RUNGS[0].recipe.image_size)
@@ -55,8 +55,9 @@ def ladder(
     kinds = {"split": "test" if test else "val", "displays": training_display}
     found = climb(loaded, folder, runs=seeds, rungs=rungs, aside=beside, **kinds)  # type: ignore[arg-type]
     flags = {"--fast": fast, "--aside": aside, "--no-test": not test}
-    words = ["cifarlab", "ladder", data, "--runs", seeds, *(f for f, on in flags.items() if on)]
-    page, picture = write_ladder_page(found, shlex.join(map(str, words)), folder)
+    given = [flag for flag, on in flags.items() if on]
+    words = ["cifarlab", "ladder", data, "--runs", str(seeds), *given]
+    page, picture = write_ladder_page(found, " ".join(map(typed, words)), folder)
     _show(found)
     say(f"\nPage: {page}", f"Plot: {picture}", f"Figures: {folder / 'ladder.json'}")
     next_steps([["cifarlab", "report", *found["rungs"][-1]["runs"]]])

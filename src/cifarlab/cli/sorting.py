@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import os
 import re
@@ -13,7 +12,8 @@ from itertools import chain, count
 from pathlib import Path
 from typing import BinaryIO
 
-from cifarlab.files import cannot_write, replacing, write_bytes
+from cifarlab import files
+from cifarlab.files import cannot_write, replacing
 from cifarlab.predict import Prediction
 
 UNKNOWN = "unknown"  # the folder of what is none of the classes
@@ -22,14 +22,12 @@ UNKNOWN = "unknown"  # the folder of what is none of the classes
 def write_csv(path: Path, predictions: Sequence[Prediction]) -> None:
     """Write file, label, probability, known, error and a column a class, whole or not at all."""
     names = next((list(p.probabilities) for p in predictions if p.probabilities), [])
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["file", "label", "probability", "known", "error", *names])
+    columns = ["file", "label", "probability", "known", "error", *names]
+    rows = []
     for p in predictions:
-        values = (p.probabilities or {}).values()
-        rows.writerow([p.file, p.label, p.probability, p.known, p.error, *values])
-    # A file's name need not be valid UTF-8: it comes out as the bytes that it is.
-    write_bytes(path, text.getvalue().encode("utf-8", "surrogateescape"))
+        values = [(p.probabilities or {}).get(name) for name in names]
+        rows.append([p.file, p.label, p.probability, p.known, p.error, *values])
+    files.write_csv(path, columns, rows, files=["file"])
 
 
 def sort_into(

@@ -61,6 +61,7 @@ def train(
 
     backends.load(backend or (Run(resume).environment["backend"] if resume else None))
     from cifarlab.cli import job  # imports Keras
+    from cifarlab.prepare import require_effect
     from cifarlab.recipes import get_recipe, replace_fields
 
     changes = _settings(settings, epochs=epochs, validation=val)
@@ -69,6 +70,7 @@ def train(
     else:
         chosen = replace_fields(get_recipe(recipe or "quick"), changes)
         dataset = job.load_or_fall_back(data or "cifar10", fallback, chosen)
+        require_effect(dataset, chosen.validation if "validation" in changes else None)
         seeds = range(seed or 0, (seed or 0) + runs)
         results = job.train_seeds(dataset, chosen, seeds, out, split, tensorboard=tensorboard)
     _show(results)

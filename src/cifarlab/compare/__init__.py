@@ -3,7 +3,7 @@
     contestants.py  who is compared, what each is worth and costs
     pairs.py        two of them: tests, what flipped, one sentence
     flips.py        the images that flipped: a table and pictures
-    tables.py       CSV; for each image, in how many runs it was right
+    tables.py       for each image, in how many runs it was right
     curves.py       learning curves in one picture
     folder.py       all that a comparison leaves in a folder
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cifarlab.compare import Comparison, Pair
-from cifarlab.compare.tables import write_table
 from cifarlab.data import load_dataset
 from cifarlab.errors import CifarlabError
+from cifarlab.files import write_csv
 from cifarlab.run import Run
 
 SHOWN = 24  # images of each direction
@@ -47,10 +48,10 @@ def write_flips(found: Comparison, out: str | Path) -> list[Path]:
 
     out = Path(out)
     rows = [row for pair in found.pairs for row in _rows(pair)]
-    write_table(out / "flips.csv", COLUMNS, rows)
+    write_csv(out / "flips.csv", COLUMNS, rows)
     written, images = [out / "flips.csv"], _images(found)
     for number, pair in enumerate(found.pairs, 1):
-        shown = _chosen(pair, images)
+        shown = [i for side in (pair.only_b, pair.only_a) for i in first_known(side, images)]
         if shown:
             titles = [_title(pair, index) for index in shown]
             better = [bool(index in pair.only_b) for index in shown]
@@ -72,13 +73,30 @@ def _rows(pair: Pair) -> list[list[object]]:
     ]
 
 
-def _chosen(pair: Pair, images: dict[int, NDArray[np.uint8]]) -> list[int]:
-    """The first of each direction whose image there is, those that only B has right first."""
-    return [
-        index
-        for side in (pair.only_b, pair.only_a)
-        for index in [index for index in side.tolist() if index in images][:SHOWN]
-    ]
+def first_known(side: NDArray[np.int64], images: Mapping[int, object]) -> list[int]:
+    """The first of the images of one direction, int64 (K,), that `images` has.
+
+    Example:
+        >>> first_known(np.array([3, 5, 8]), {8: "ship", 3: "cat"})
+        [3, 8]
+    """
+    return [index for index in side.tolist() if index in images][:SHOWN]
+
+
+def kept_images(every: Iterable[Mapping[str, NDArray]]) -> dict[int, NDArray[np.uint8]]:
+    """Index to image, uint8 (S, S, 3), that predictions of the same images keep for the reports.
+
+    Example:
+        >>> images = np.zeros((1, 2, 2, 3), np.uint8)
+        >>> kept = kept_images([{}, {"shown_index": np.array([7]), "shown_images": images}])
+        >>> [(index, image.shape) for index, image in kept.items()]
+        [(7, (2, 2, 3))]
+    """
+    kept: dict[int, NDArray[np.uint8]] = {}
+    for arrays in every:
+        if "shown_index" in arrays:
+            kept |= zip(arrays["shown_index"].tolist(), arrays["shown_images"], strict=True)
+    return kept
 
 
 def _title(pair: Pair, index: int) -> str:
@@ -101,12 +119,7 @@ def _images(found: Comparison) -> dict[int, NDArray[np.uint8]]:
             images = _read(run, found)
             if images is not None:
                 return dict(enumerate(images))
-    kept: dict[int, NDArray[np.uint8]] = {}
-    for run in runs:
-        arrays = run.predictions(found.split)
-        if "shown_index" in arrays:
-            kept |= zip(arrays["shown_index"].tolist(), arrays["shown_images"], strict=True)
-    return kept
+    return kept_images(run.predictions(found.split) for run in runs)
 
 
 def _read(run: Run, found: Comparison) -> NDArray[np.uint8] | None:

@@ -1,14 +1,12 @@
-"""Tables of a comparison as CSV; for each image, how far the seeds of a recipe agree."""
+"""For each image, how far the seeds of a recipe agree, as CSV."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cifarlab.compare import Comparison, Contestant
-from cifarlab.files import write_text
+from cifarlab.files import write_csv
 
 AGREEMENT = ("contestant", "index", "label", "right", "runs", "agreement")
 
@@ -41,25 +39,7 @@ def write_agreement(found: Comparison, path: str | Path) -> None:
     """
     several = [each for each in found.contestants if each.several]
     rows = (row for each in several for row in _rows(each, found))
-    write_table(path, AGREEMENT, rows)
-
-
-def write_table(path: str | Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Replace `path` by a CSV table: UTF-8, a heading, Unix line ends.
-
-    Raises:
-        CifarlabError: it cannot be written.
-
-    Example:
-        >>> write_table(tmp_path / "a.csv", ["index", "label"], [[3, "cat"]])
-        >>> (tmp_path / "a.csv").read_text()
-        'index,label\\n3,cat\\n'
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+    write_csv(path, AGREEMENT, rows)
 
 
 def _rows(contestant: Contestant, found: Comparison) -> Iterable[Sequence[object]]:

@@ -106,7 +106,7 @@ class Recipe:
     warmup: float = 0.0  # fraction of the training over which the rate rises (cosine, triangle)
     final_rate: float = 0.01  # last learning rate as a fraction of the peak (all but constant)
     label_smoothing: float = 0.0  # one-hot only
-    ema: float = 0.0  # fraction of the training that the average of the weights reaches back; 0 off
+    ema: float = 0.0  # average weights: those of this fraction of all steps ago count 1/e; 0 off
     plateau: Plateau | None = None
     early_stopping: EarlyStopping | None = None
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

@@ -9,6 +9,7 @@
     embed.py       pictures inside the page      pairs.py       paired tests, cost beside quality
     ladder.py      the page of a ladder          pages.py       templates, filled
     why.py         the worst mistakes' evidence  separation.py  unknowns, measured
+    flips.py       the images that flipped between two runs
     *.html, *.css  the pages (Jinja2)
 
 A page runs no script and loads nothing: a policy in its head forbids both. What opens at a click,

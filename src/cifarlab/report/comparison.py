@@ -12,6 +12,7 @@ from cifarlab.compare.curves import accuracy_column
 from cifarlab.metrics import mean_interval, spread
 from cifarlab.report.embed import figure_svg
 from cifarlab.report.facts import Facts
+from cifarlab.report.flips import flipped
 from cifarlab.report.numbers import SPACE, count, duration, interval, listed, number, percent
 from cifarlab.report.pairs import class_rows, cost_rows, paired, paired_rows, verdicts_over_seeds
 from cifarlab.report.records import commands, flat, shown_path
@@ -47,6 +48,7 @@ def comparison_context(every: Sequence[Facts]) -> dict[str, Any]:
         "rows": [_row(name, facts) for name, facts in zip(labels, every, strict=True)],
         "best": pairs[0].a.name if pairs else "",
         "pairs": paired_rows(pairs),
+        "flips": flipped(pairs, dict(evaluated)),
         "costs": costs,
         "seeds": _seeds(groups),
         "curve": _curve(labels, every),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -82,7 +81,7 @@ def missing(facts: Facts) -> list[tuple[str, str]]:
     """What this page could hold as well, and the command that makes it; for a finished run."""
     if not facts.result.get("completed", True):
         return []
-    run = shlex.quote(records.shown_path(facts.path))
+    run = records.typed(records.shown_path(facts.path))
     further = [
         (facts.robustness, "How it fares on noisy, blurred or moved images", f"robustness {run}"),
         (facts.audit, "Copies, wrong labels and outliers in its data", f"audit {run}"),

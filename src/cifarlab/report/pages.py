@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from cifarlab.report.glossary import GLOSSARY
 from cifarlab.report.numbers import count
+from cifarlab.report.records import without_home
 
 
 def render(template: str, context: dict[str, Any]) -> str:
@@ -29,5 +30,6 @@ def _templates() -> jinja2.Environment:
     style, _, _ = templates.loader.get_source(templates, "style.css")  # type: ignore[union-attr]
     templates.globals["style"] = Markup(style)
     templates.filters["count_of"] = count
+    templates.filters["without_home"] = without_home
     templates.globals["glossary"] = GLOSSARY
     return templates

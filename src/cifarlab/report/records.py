@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -63,7 +65,7 @@ def _text(value: Any) -> str:
         return number(value, 8)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(map(_text, value))
-    return str(value)
+    return without_home(str(value))
 
 
 def commands(facts: Facts) -> list[str]:
@@ -77,10 +79,34 @@ def commands(facts: Facts) -> list[str]:
     if facts.result.get("tta") not in (None, "none"):
         evaluate += ["--tta", str(facts.result["tta"])]
     report = ["cifarlab", "report", shown_path(again)]
-    return [shlex.join(line) for line in ([*train, "--out", shown_path(again)], evaluate, report)]
+    lines = ([*train, "--out", shown_path(again)], evaluate, report)
+    return [" ".join(map(typed, line)) for line in lines]
 
 
 def shown_path(path: Path) -> str:
     """A path as one would type it here: relative where it lies below the current folder."""
     whole, here = path.resolve(), Path.cwd()
-    return str(whole.relative_to(here)) if whole.is_relative_to(here) else str(path)
+    below = whole.is_relative_to(here)
+    return str(whole.relative_to(here)) if below else without_home(str(path))
+
+
+def typed(word: str) -> str:
+    """A word of a command as one types it: quoted for a shell, the home folder as ``~``.
+
+    Example:
+        >>> home = os.path.expanduser("~")
+        >>> print(typed("quick"), typed("my photos"), typed(f"{home}/my photos"))
+        quick 'my photos' ~/'my photos'
+    """
+    home, _, rest = without_home(word).partition("/")
+    if home != "~":
+        return shlex.quote(without_home(word))
+    return f"~/{shlex.quote(rest)}" if rest else "~"  # between quotes ~ is no home folder
+
+
+def without_home(text: str) -> str:
+    """`text` with ``~`` for the home folder: a page for others need not say whose it is."""
+    home = os.path.expanduser("~")
+    if len(Path(home).parts) < 2:  # unknown, or of the whole system
+        return text
+    return re.sub(rf"(?<![\w.~-]){re.escape(home)}(?![\w.~-])", "~", text)
