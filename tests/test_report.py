@@ -231,6 +231,14 @@ def test_class_names_that_are_no_words_are_quoted_in_sentences(tmp_path):
     assert re.search("strongest on (“[01]”|cat), .* weakest on (“[01]”|cat),", page.text)
 
 
+def test_figures_on_hard_images_are_said_to_be_of_those(tmp_path):
+    made = make_run(tmp_path / "a")
+    said = "at the most the hardest 50 % alone; figures on training images are of those visited"
+    for hard, told in (([], False), ([1.0, 1.0], False), ([1.0, 0.5, 0.7], True)):
+        made.update_result(hard=hard)
+        assert (said in report(made).sections["learning"]) == told
+
+
 def test_class_table_has_shares_and_intervals_by_class(run):
     text = report(run).sections["classes"]
     for name, figures in run.result["per_class"].items():

@@ -220,6 +220,7 @@ def _fit(
         **summarize(progress.history, recipe.epochs, own),
         **_calibration(call, validation, recipe.tta),
         batch_size=program.batch_size,
+        hard=program.hard,
         parameters=model.count_params(),
         model_summary=summary_text(create_model(**start.description) if recipe.sizes else model),
         backend=run.environment["backend"],

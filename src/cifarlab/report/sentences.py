@@ -184,6 +184,7 @@ def learning(facts: Facts) -> list[str]:
             f"In the last epoch training accuracy, {percent(last['accuracy'])}, is {points(gap)} "
             f"{side} validation accuracy, {percent(last['val_accuracy'])}."
         )
+    sentences += _visits(facts)
     if facts.result.get("stopped_early"):
         sentences.append(
             f"It stopped early, after {count(len(facts.history), 'epoch')} of "
@@ -197,6 +198,17 @@ def learning(facts: Facts) -> list[str]:
             f"The learning rate moved between {number(max(rates))} and {number(min(rates))}."
         )
     return sentences
+
+
+def _visits(facts: Facts) -> list[str]:
+    """Where epochs left easy images out: what that means for the figures on training images."""
+    least = min(facts.result.get("hard") or [1.0])
+    if least == 1.0:
+        return []
+    return [
+        f"Epochs visited hard images more often, at the most the hardest {percent(least, 20)} "
+        "alone; figures on training images are of those visited, so they look worse than on all."
+    ]
 
 
 def _progress(facts: Facts) -> list[str]:
