@@ -205,10 +205,11 @@ def _visits(facts: Facts) -> list[str]:
     least = min(facts.result.get("hard") or [1.0])
     if least == 1.0:
         return []
-    return [
+    sentence = (
         f"Epochs visited hard images more often, at the most the hardest {percent(least, 20)} "
         "alone; figures on training images are of those visited, so they look worse than on all."
-    ]
+    )
+    return [sentence]
 
 
 def _progress(facts: Facts) -> list[str]:
