@@ -49,12 +49,15 @@ def refuse_other_recipe(run: Run) -> None:
     recipe = Recipe.from_json(run.recipe)
     stock = get_recipe(recipe.name) if recipe.name in recipe_names() else None
     # The command says the epochs, and so puts an end to least_steps; words decide nothing.
-    said = {name: getattr(recipe, name) for name in ("epochs", "least_steps", "summary")}
+    free = ("epochs", "least_steps", "least_batch", "summary")
+    said = {name: getattr(recipe, name) for name in free}
     if stock is None or recipe != dataclasses.replace(stock, **said):
         sys.exit(f"{run.path}: its recipe is not, or no longer, the recipe called {recipe.name}")
-    if run.result["epochs_run"] > recipe.epochs:
+    batch = run.result.get("batch_size", recipe.batch_size)
+    if run.result["epochs_run"] > recipe.epochs or batch < recipe.batch_size:
         sys.exit(
-            f"{run.path}: least_steps made more epochs of it than its recipe's {recipe.epochs}"
+            f"{run.path}: least_steps made more epochs of it than its recipe's {recipe.epochs}, or "
+            f"smaller batches than its {recipe.batch_size}"
         )
 
 

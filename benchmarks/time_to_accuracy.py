@@ -160,9 +160,10 @@ def go_on(
 def same_training(then: dict[str, Any], now: dict[str, Any], data: str) -> bool:
     """Whether a row is of what would be measured now; words decide nothing.
 
-    Rows from before recipes had ``least_steps`` lack it: on all of CIFAR-10 it adds no epoch.
+    Rows from before recipes had these fields lack them: on all of CIFAR-10 they change nothing.
     """
-    lacking = {k: now[k] for k in ("least_steps",) if k in now and data == "cifar10"}
+    fields = ("least_steps", "least_batch") if data == "cifar10" else ()
+    lacking = {k: now[k] for k in fields if k in now}
     return {**now, "summary": ""} == {**lacking, **then, "summary": ""}
 
 

@@ -183,21 +183,26 @@ def test_fuzzing_writes_what_it_counted(
 def test_a_record_is_of_what_its_command_trains(script, tmp_path) -> None:
     """Its command says the epochs, so that `least_steps`, which older recipes lack, adds none."""
     record, quick = script("record"), get_recipe("quick").to_json()
+    newer = ("least_steps", "least_batch")
     recipes = {
         "today": quick,
-        "older": {k: v for k, v in quick.items() if k != "least_steps"} | {"summary": "as it was"},
+        "older": {k: v for k, v in quick.items() if k not in newer} | {"summary": "as it was"},
         "shorter": quick | {"epochs": 2, "least_steps": 0},
         "other": quick | {"batch_size": 7},
         "few-images": quick,
+        "fewer-images": quick,
     }
     for name, recipe in recipes.items():
         run = Run.create(tmp_path / name, recipe=recipe, data={}, environment={}, seed=0)
-        run.update_result(epochs_run=130 if name == "few-images" else recipe["epochs"])
+        run.update_result(epochs_run=130 if name == "fewer-images" else recipe["epochs"])
+        if name == "few-images":
+            run.update_result(batch_size=128)
     for name in ("today", "older", "shorter"):
         record.refuse_other_recipe(Run(tmp_path / name))
     for name, words in (
         ("other", "no longer, the recipe called quick"),
-        ("few-images", "more epochs"),
+        ("few-images", "smaller batches than its 500"),
+        ("fewer-images", "more epochs"),
     ):
         with pytest.raises(SystemExit, match=words):
             record.refuse_other_recipe(Run(tmp_path / name))
