@@ -19,6 +19,7 @@ from cifarlab.recipes import (
     get_recipe,
     recipe_names,
     replace_fields,
+    with_epochs,
 )
 from fresh_process import run_python
 
@@ -285,6 +286,15 @@ def test_epochs_that_are_asked_for_are_not_added_to() -> None:
     assert replace_fields(quick, {"epochs": "3"}).least_steps == 0
     assert replace_fields(quick, {"epochs": "3", "least_steps": "7"}).least_steps == 7
     assert replace_fields(quick, {"tta": "none"}).least_steps == quick.least_steps
+
+
+def test_more_epochs_than_the_recipe_has_visit_all_images() -> None:
+    quick = get_recipe("quick")
+    for epochs, hard in ((quick.epochs, quick.hard), (quick.epochs + 1, ())):
+        assert replace_fields(quick, {"epochs": str(epochs)}).hard == hard
+        assert with_epochs(quick, epochs).hard == hard
+    own = replace_fields(quick, {"epochs": "9", "hard": "[1, 0.5]"})
+    assert own.hard == (1.0, 0.5)
 
 
 def test_a_batch_that_is_asked_for_is_not_shrunk() -> None:

@@ -17,7 +17,7 @@ from cifarlab.engine import Memory, Program, layers_compute_in
 from cifarlab.errors import DataError, RunError, UsageError
 from cifarlab.models import adapt, create_model
 from cifarlab.optim import make_loss
-from cifarlab.recipes import Recipe
+from cifarlab.recipes import Recipe, with_epochs
 from cifarlab.run import Run
 
 # The validation split does not change with the seed, so that runs with several seeds can be
@@ -33,9 +33,8 @@ def with_least_steps(recipe: Recipe, count: int) -> Recipe:
     """`recipe` with the batches and epochs by which `count` images make its ``least_steps``.
 
     Batches shrink first, down to ``least_batch``: as many steps on fewer images are less work.
-    Where that is not enough, epochs are added, and all of them visit all images: what is seen often
-    is learned by heart, the hard images first. What is multiplied by ``batch_size`` (Muon's weight
-    decay and its rates of vectors and of the head) shrinks with it.
+    Where that is not enough, epochs are added (`with_epochs`). What is multiplied by ``batch_size``
+    (Muon's weight decay and its rates of vectors and of the head) shrinks with it.
 
     Args:
         count: of the training images, 1 or more.
@@ -54,8 +53,9 @@ def with_least_steps(recipe: Recipe, count: int) -> Recipe:
             batch = min(batch, max(recipe.least_batch, smaller))
     steps = -(-count // batch)
     epochs = max(recipe.epochs, -(-recipe.least_steps // steps))
-    hard = recipe.hard if epochs == recipe.epochs else ()
-    return replace(recipe, batch_size=batch, epochs=epochs, hard=hard)
+    if epochs > recipe.epochs:
+        recipe = with_epochs(recipe, epochs)
+    return replace(recipe, batch_size=batch)
 
 
 def make_program(recipe: Recipe, model: keras.Model, training: Split, num_classes: int) -> Program:

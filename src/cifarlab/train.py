@@ -33,7 +33,7 @@ from cifarlab.prepare import (
     require_effect,
     with_least_steps,
 )
-from cifarlab.recipes import Recipe, get_recipe
+from cifarlab.recipes import Recipe, get_recipe, with_epochs
 from cifarlab.run import Run
 from cifarlab.unknowns import energy, threshold
 
@@ -110,7 +110,7 @@ def train(
 def _changed(recipe: Recipe, epochs: int | None, validation: float | None) -> Recipe:
     """`recipe` with what is not None in place of its own."""
     if epochs is not None:
-        recipe = replace(recipe, epochs=epochs, least_steps=0)
+        recipe = with_epochs(recipe, epochs)
     return recipe if validation is None else replace(recipe, validation=validation)
 
 

@@ -15,6 +15,7 @@ from cifarlab.recipes.recipe import (
     Plateau,
     Recipe,
     replace_fields,
+    with_epochs,
 )
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "get_recipe",
     "recipe_names",
     "replace_fields",
+    "with_epochs",
 ]
 
 
