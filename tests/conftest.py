@@ -60,3 +60,20 @@ def untrained_run(tiny_folder: Path) -> Callable[..., Any]:
         return run
 
     return make
+
+
+@pytest.fixture(scope="session")
+def trained(tiny_folder: Path, tmp_path_factory) -> Path:
+    """A run that has seen little, so that it is wrong often. Tests work on copies of it."""
+    from cifarlab.train import train
+
+    out = tmp_path_factory.mktemp("trained") / "run"
+    return train(tiny_folder, "debug", epochs=1, out=out).path
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Any:
+    """A copy of it, a `cifarlab.run.Run`."""
+    from cifarlab.run import Run
+
+    return Run(shutil.copytree(trained, tmp_path / "run"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,20 +18,6 @@ from cifarlab.metrics import expected_calibration_error, softmax
 from cifarlab.run import Run
 
 TTA = ("none", "flip", "shift", "selective")
-
-
-@pytest.fixture(scope="module")
-def trained(tiny_folder, tmp_path_factory) -> Path:
-    """A run that has seen little, so that it is wrong often. Tests work on copies of it."""
-    from cifarlab.train import train
-
-    out = tmp_path_factory.mktemp("trained") / "run"
-    return train(tiny_folder, "debug", epochs=1, out=out).path
-
-
-@pytest.fixture
-def run(trained, tmp_path) -> Run:
-    return Run(shutil.copytree(trained, tmp_path / "run"))
 
 
 def logits_of(run: Run, images: np.ndarray) -> np.ndarray:

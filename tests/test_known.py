@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,22 +17,7 @@ from cifarlab.evaluate import evaluate
 from cifarlab.known import open_sets
 from cifarlab.metrics import wilson_interval
 from cifarlab.predict import load_predictor
-from cifarlab.run import Run
 from cifarlab.unknowns.separation import known_scores, separation
-
-
-@pytest.fixture(scope="module")
-def trained(tiny_folder, tmp_path_factory) -> Path:
-    """Tests work on copies of it."""
-    from cifarlab.train import train
-
-    out = tmp_path_factory.mktemp("trained") / "run"
-    return train(tiny_folder, "debug", epochs=1, out=out).path
-
-
-@pytest.fixture
-def run(trained, tmp_path) -> Run:
-    return Run(shutil.copytree(trained, tmp_path / "run"))
 
 
 @pytest.fixture(scope="module")
