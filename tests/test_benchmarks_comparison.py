@@ -198,3 +198,26 @@ def test_resume_keeps_what_was_measured(benchmarks, tmp_path, monkeypatch, capsy
     monkeypatch.setattr(sys, "argv", [*words, "--resume"])
     with pytest.raises(SystemExit, match="was measured with another debug"):
         time_to_accuracy.main()
+
+
+def test_measurements_of_one_machine_become_one_plot(benchmarks, monkeypatch, tmp_path):
+    plot_times = importlib.import_module("plot_times")
+    drawn: list[Any] = []
+    monkeypatch.setattr(plot_times, "plot", lambda rows, names, path: drawn.append((rows, names)))
+    ours, peer = make_row("ours", 0, (0.5, 1.0)), make_row("peer", 0, (0.5, 2.0))
+    for name, cores, rows in (("a", 2, [ours]), ("b", 2, [peer, ours]), ("c", 4, [ours])):
+        document = {"hardware": {"cores": cores}, "rows": rows}
+        (tmp_path / name).write_text(json.dumps(document))
+    (tmp_path / "d").write_text("[]")
+
+    def draw(*names: str) -> None:
+        files = [str(tmp_path / name) for name in names]
+        monkeypatch.setattr(sys, "argv", ["plot_times.py", *files, "--out", "plot.png"])
+        plot_times.main()
+
+    draw("a", "b")
+    assert drawn == [([ours, peer, ours], ["ours", "peer"])]
+    with pytest.raises(SystemExit, match="different hardware"):
+        draw("a", "c")
+    with pytest.raises(SystemExit, match="no measurement"):
+        draw("a", "d")
