@@ -7,6 +7,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,7 +17,7 @@ from cifarlab.data import Dataset, Split, load_dataset
 from cifarlab.errors import DataError, RunError, UsageError
 from cifarlab.evaluate import evaluate
 from cifarlab.files import claimed, write_json
-from cifarlab.prepare import require_effect, with_least_steps
+from cifarlab.prepare import describe_work, require_effect, with_least_steps
 from cifarlab.recipes import Augmentation, get_recipe, recipe_names
 from cifarlab.run import Run
 from cifarlab.train import resume, train
@@ -261,6 +262,13 @@ def test_few_images_are_trained_on_in_smaller_batches_as_if_these_were_asked_for
     assert (run.result["batch_size"], run.result["epochs_run"]) == (8, 2)
     asked = train(tiny_dataset, replace(base, batch_size=8, epochs=2), out=tmp_path / "asked")
     assert weights(run) == weights(asked)
+
+
+@pytest.mark.parametrize(("hard", "said"), [((1.0, 0.5), True), ((1.0, 1.0), False), ((), False)])
+def test_training_figures_of_hard_images_are_called_so(hard, said, tiny_dataset: Dataset) -> None:
+    program: Any = SimpleNamespace(images=tiny_dataset.train.images, batch_size=32, hard=hard)
+    words = describe_work(DEBUG, tiny_dataset, program)
+    assert ("of those visited" in words) is said
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -77,12 +77,14 @@ def make_program(recipe: Recipe, model: keras.Model, training: Split, num_classe
 
 
 def describe_work(recipe: Recipe, data: Dataset, program: Program) -> str:
-    """In words: what is trained on how many images, and whether in smaller batches than
-    `recipe`'s."""
+    """In words: what is trained on how many images, whether in smaller batches than `recipe`'s, and
+    whether easy ones are left out at times, so that their training figures are no surprise."""
     images = f"{len(program.images):,} images"
     if program.batch_size < recipe.batch_size:
         smaller = f"{program.batch_size} rather than {recipe.batch_size}"
         images += f" in batches of {smaller}, since they are few"
+    if min(program.hard, default=1.0) < 1.0:
+        images += " (the hard ones more often: loss and accuracy are of those visited)"
     return f"{recipe.name} on {data.name}, {images}"
 
 
