@@ -59,12 +59,12 @@ sprint = replace(
     learning_rate=0.12,
 )
 
-# Whole images to the border and two pixels beyond, at their full size in the end. Epochs 2 to 5
-# visit the harder images more often, the last three all of them: records/fast94.
+# Whole images to the border and two pixels beyond, at their full size in the end. Two epochs visit
+# the harder half of the images twice. 94.1 % on test: records/fast94.
 fast94 = replace(
     quick,
     name="fast94",
-    summary="94 % on two CPU cores in eleven minutes: wider, whole images, for longer",
+    summary="94 % on two CPU cores in a quarter of an hour: wider, whole images, for longer",
     model_options={
         "widths": (64, 256, 256),
         "activation": "gelu",
@@ -72,10 +72,10 @@ fast94 = replace(
         "norm_momentum": 0.9,
     },
     augmentation=Augmentation(flip=True, alternate=True, shift=0.0625),
-    sizes=(20, 24, 24, 24, 32, 32, 32, 32),
-    hard=(1.0, 0.7, 0.5, 0.5, 0.7, 1.0, 1.0, 1.0),
+    sizes=(20, 24, 24, 24, 32, 32, 32, 32, 32, 32),
+    hard=(1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 1.0),
     tta="selective",
-    epochs=8,
+    epochs=10,
     learning_rate=0.1,
 )
 
