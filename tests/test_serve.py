@@ -130,6 +130,7 @@ def test_the_explanation_glows_where_the_model_looks(client: TestClient) -> None
     [
         (415, "multipart/form-data", {"json": {}}),
         (415, "multipart/form-data", {"content": RED, "headers": {"content-type": "image/png"}}),
+        (415, "as UTF-8", {"boundary": "b; charset=undefined", "content": b"--b--\r\n"}),
         (422, "no file in 'images'", {"files": {"other": RED}}),
         (422, "no file in 'images'", {"data": {"images": "text"}, "files": {"other": RED}}),
         (413, "4 pictures; it holds 5", {"files": [("images", RED)] * 5}),
