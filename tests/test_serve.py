@@ -209,6 +209,7 @@ def test_tensors_get_the_logits_and_the_calibrated_probabilities(client: TestCli
     np.testing.assert_allclose(np.reshape(logits["data"], (2, 3)), tint().logits(VIEWS), rtol=1e-6)
     expected = [list(tint()(view).probabilities.values()) for view in VIEWS]  # type: ignore[union-attr]
     np.testing.assert_allclose(np.reshape(probabilities["data"], (2, 3)), expected, rtol=1e-5)
+    assert "id" not in infer(client, tensor(VIEWS) | {"id": None}).json()
     nested = tensor(VIEWS, data=VIEWS.tolist()) | {"outputs": [{"name": "logits"}]}
     assert infer(client, nested).json()["outputs"] == [logits]
 
@@ -238,6 +239,15 @@ def test_a_wrong_tensor_gets_one_line(
     response = infer(client, request_)
     assert (response.status_code, list(response.json())) == (status, ["error"])
     assert words in response.json()["error"]
+
+
+def test_an_id_comes_back_as_it_was_even_if_it_is_no_text(client: TestClient) -> None:
+    content, headers = (
+        json.dumps(tensor(VIEWS) | {"id": "é\ud83d"}),
+        {"content-type": "application/json"},
+    )
+    answer = client.post("/v2/models/tint/infer", content=content, headers=headers)
+    assert answer.json()["id"] == "é\ud83d"
 
 
 def test_bodies_that_are_no_json(client: TestClient) -> None:
