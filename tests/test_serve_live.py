@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -12,12 +13,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
 from cifarlab.cli import main
-from cifarlab.serve.server import is_loopback, listen
+from cifarlab.serve import create_app
+from cifarlab.serve.server import _protocol, is_loopback, listen
+from tint_server import tint
 
 EXAMPLES = int(os.environ.get("CIFARLAB_EXAMPLES", "4"))  # of requests for each operation
 PROGRAM = Path(__file__).with_name("tint_server.py")
@@ -76,6 +82,27 @@ def test_what_is_not_http_gets_json_too(address: str) -> None:
         connection.sendall(b"HELLO\r\n\r\n")
         status, found = answer(connection)
         assert (status, list(found)) == (400, ["error"])
+
+
+def test_the_answer_to_a_damaged_head_request_has_no_body() -> None:
+    """Nor does the attempt to give it one end in a traceback in the log."""
+    app = create_app(tint())
+
+    async def scene() -> bytes:
+        state, transport = ServerState(), Mock()
+        transport.get_extra_info.return_value = None
+        connection = _protocol(app.state.service)(uvicorn.Config(app), state, {})
+        connection.connection_made(transport)
+        chunked = b"HEAD / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        connection.data_received(chunked + b"no number\r\n")
+        await asyncio.gather(*state.tasks)
+        transport.close.assert_called_once()
+        connection.connection_lost(None)
+        return b"".join(call.args[0] for call in transport.write.call_args_list)
+
+    head, gap, body = asyncio.run(scene()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert (gap, body) == (b"\r\n\r\n", b"")
 
 
 def test_a_head_that_does_not_come_ends_the_connection(address: str) -> None:
@@ -165,8 +192,7 @@ def test_no_made_up_request_breaks_it(address: str) -> None:
 
 def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     from cifarlab.errors import CifarlabError
-    from cifarlab.serve import create_app, serve
-    from tint_server import tint
+    from cifarlab.serve import serve
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -177,8 +203,6 @@ def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) ->
 def test_the_command_announces_itself(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tint_server import tint
-
     def run(app, host: str, port: int, on_start) -> None:
         limits = app.state.service.limits
         assert (limits.queue_images, limits.request_images, limits.body_bytes) == (8, 8, 2**20)

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from types import FrameType
 
@@ -170,8 +170,9 @@ def _protocol(service: Service) -> type[H11Protocol]:
                 self.cycle.disconnected = True
                 self.cycle.message_event.set()
             if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-                for event in _whole_answer(status, words):
-                    self.transport.write(self.conn.send(event) or b"")
+                with suppress(h11.LocalProtocolError):  # there is no body in an answer to HEAD
+                    for event in _whole_answer(status, words):
+                        self.transport.write(self.conn.send(event) or b"")
                 service.telemetry.answered("other", status)
             self.transport.close()
 
