@@ -220,6 +220,19 @@ def test_the_command_announces_itself(
     assert err.count("warning: anybody who can reach 0.0.0.0") == 1
 
 
+def test_a_model_is_called_as_its_folder_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "quick-1.5").mkdir()
+    monkeypatch.chdir(tmp_path / "quick-1.5")
+    monkeypatch.setattr("cifarlab.predict.load_predictor", lambda model: tint())
+    monkeypatch.setattr("cifarlab.serve.serve", lambda app, host, port, on_start: on_start(host))
+    for model in (".", "../quick-1.5/", str(tmp_path / "quick-1.5")):
+        with pytest.raises(SystemExit):
+            main(["serve", "--model", model, "--json"])
+        assert json.loads(capsys.readouterr().out)["model"] == "quick-1.5"
+
+
 @pytest.mark.parametrize(
     ("host", "own"), [("localhost", True), ("::1", True), ("::", False), ("example.org", False)]
 )
