@@ -551,6 +551,18 @@ def test_file_names_that_are_no_text(cli, photos, tmp_path):
     assert "[red].png" in out
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
+def test_a_terminal_obeys_no_name(cli, predictor, photos, monkeypatch):
+    """Neither that of a file nor that of a class: both may come from anywhere."""
+    evil = dataclasses.replace(predictor, class_names=("re\x1b[2Jd", "green", "blue"))
+    monkeypatch.setattr(api, "load_predictor", lambda model: evil)
+    shutil.copy(photos / "b" / "red.png", photos / "b" / "\x1b]0;title\x07.png")
+    status, out, _ = cli(photos / "b", "--model", "any")
+    assert status == 0
+    assert "\x1b" not in out
+    assert r"re\x1b[2Jd" in out
+
+
 def test_wrong_usage(cli, photos):
     assert cli(photos, "--top", 0)[0] == 2
     assert cli()[0] == 2
