@@ -221,6 +221,7 @@ def test_files_folders_and_patterns(photos):
     assert find_images([photos]) == [green, red, grey]
     assert find_images([grey, photos / "b", "absent"]) == [grey, red, Path("absent")]
     assert find_images([str(photos / "**" / "*.png")]) == [red, grey]
+    assert find_images([str(photos / "[ab]"), f"{photos}/[ab]/**"]) == [green, red] * 2
     assert find_images([photos / "notes.txt"]) == [photos / "notes.txt"]  # named, so tried
 
 
