@@ -489,6 +489,10 @@ def test_one_image_on_standard_input(cli, photos, tmp_path, monkeypatch):
         str(photos / "grey.png"),
     ]
     assert piped("-")[0] == 1
+    monkeypatch.setattr("sys.stdin", None)
+    status, out, err = cli("-", "--model", "any")
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert "standard input is closed" in err
 
 
 def test_pictures_are_drawn_in_a_terminal_that_can_show_them(cli, photos, monkeypatch):

@@ -115,6 +115,8 @@ def find_sources(images: Sequence[str]) -> list[Path | Stdin]:
 
     if images.count(STDIN) > 1:
         raise ImageError("standard input holds one image; give - once")
+    if STDIN in images and sys.stdin is None:  # after `<&-`
+        raise ImageError("cannot read -: standard input is closed; send an image into it")
     found: list[Path | Stdin] = []
     for image in images:
         if image == STDIN:
