@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import Mock
@@ -21,8 +21,10 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from cifarlab.cli import main
-from cifarlab.serve import create_app
+from cifarlab.serve import Limits, create_app
+from cifarlab.serve.model import ServedModel
 from cifarlab.serve.server import _protocol, is_loopback, listen
+from cifarlab.serve.service import Service
 from tint_server import tint
 
 EXAMPLES = int(os.environ.get("CIFARLAB_EXAMPLES", "4"))  # of requests for each operation
@@ -84,25 +86,48 @@ def test_what_is_not_http_gets_json_too(address: str) -> None:
         assert (status, list(found)) == (400, ["error"])
 
 
-def test_the_answer_to_a_damaged_head_request_has_no_body() -> None:
-    """Nor does the attempt to give it one end in a traceback in the log."""
-    app = create_app(tint())
+CLOSED = b"[closed]"
+
+
+def wire(application: Callable, service: Service, sent: bytes) -> bytes:
+    """What a connection on which `sent` arrives at once is answered, until the server closes it."""
 
     async def scene() -> bytes:
-        state, transport = ServerState(), Mock()
+        state, transport = ServerState(), Mock(**{"is_closing.return_value": False})
         transport.get_extra_info.return_value = None
-        connection = _protocol(app.state.service)(uvicorn.Config(app), state, {})
+        transport.close.side_effect = lambda: transport.write(CLOSED)
+        config = uvicorn.Config(application, log_config=None)
+        connection = _protocol(service)(config, state, {})
         connection.connection_made(transport)
-        chunked = b"HEAD / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-        connection.data_received(chunked + b"no number\r\n")
-        await asyncio.gather(*state.tasks)
-        transport.close.assert_called_once()
+        connection.data_received(sent)
+        while state.tasks:
+            await asyncio.gather(*state.tasks)
         connection.connection_lost(None)
         return b"".join(call.args[0] for call in transport.write.call_args_list)
 
-    head, gap, body = asyncio.run(scene()).partition(b"\r\n\r\n")
+    return asyncio.run(scene()).partition(CLOSED)[0]
+
+
+def test_the_answer_to_a_damaged_head_request_has_no_body() -> None:
+    """Nor does the attempt to give it one end in a traceback in the log."""
+    app = create_app(tint())
+    chunked = b"HEAD / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nno number\r\n"
+    head, gap, body = wire(app, app.state.service, chunked).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400")
     assert (gap, body) == (b"\r\n\r\n", b"")
+
+
+def test_the_time_for_a_head_is_not_that_for_a_request_sent_early() -> None:
+    """The second request is there before the first is answered: only its answer takes long."""
+
+    async def application(scope, receive, send) -> None:
+        await asyncio.sleep(0.2 if scope["path"] == "/slow" else 0)
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    service = Service(ServedModel("tint", tint()), Limits(head_seconds=0.05))
+    sent = [b"GET /%s HTTP/1.1\r\nHost: a\r\n\r\n" % path for path in (b"", b"slow")]
+    assert wire(application, service, b"".join(sent)).count(b"HTTP/1.1 204") == 2
 
 
 def test_a_head_that_does_not_come_ends_the_connection(address: str) -> None:
