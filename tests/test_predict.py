@@ -562,7 +562,7 @@ def test_a_terminal_obeys_no_name(cli, predictor, photos, monkeypatch):
     evil = dataclasses.replace(predictor, class_names=("re\x1b[2Jd", "green", "blue"))
     monkeypatch.setattr(api, "load_predictor", lambda model: evil)
     shutil.copy(photos / "b" / "red.png", photos / "b" / "\x1b]0;title\x07.png")
-    status, out, _ = cli(photos / "b", "--model", "any")
+    status, out, _ = cli(*(photos / "b").iterdir(), "--model", "any")  # as a shell's * gives them
     assert status == 0
     assert "\x1b" not in out
     assert r"re\x1b[2Jd" in out

@@ -120,7 +120,8 @@ def next_steps(commands: Iterable[str | Sequence[str]]) -> None:
     """
     say("\nNext:")
     for command in commands:
-        say("  " + (command if isinstance(command, str) else shlex.join(map(str, command))))
+        line = command if isinstance(command, str) else shlex.join(map(str, command))
+        say("  " + printable(line))
 
 
 def emit(value: Any) -> None:
