@@ -18,7 +18,7 @@ FIELD = "images"
 OTHER_FIELDS = 8  # form fields that are no files; none means anything here
 # That the names in a form may be in. Python would try any: some fail in ways of their own, and each
 # that it does not know it remembers for ever.
-CHARSETS = (b"utf-8", b"us-ascii", b"iso-8859-1")
+CHARSETS = (b"utf-8", b"utf8", b"us-ascii", b"iso-8859-1")
 
 
 class _InMemory(MultiPartParser):
