@@ -456,6 +456,13 @@ def test_a_class_called_unknown_has_a_folder_of_its_own(tmp_path, label):
         assert path.parent.name == folder
 
 
+def test_classes_that_no_folder_can_be_called_after_are_kept_apart(tmp_path):
+    sizes = {"<5": 0.3, "_5": 0.3, ">5": 0.4}
+    for label in sizes:
+        sort_into(tmp_path, b"picture", Prediction(None, label, sizes[label], sizes, known=True))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["_5", "_5-2", "_5-3"]
+
+
 def test_sort_into_links(cli, photos, tmp_path):
     for _ in range(2):
         assert cli(photos, "--model", "any", "--sort-into", tmp_path / "sorted", "--link")[0] == 0
