@@ -1,6 +1,7 @@
 """What the server does under load: overload, drains, agreement, counts.
 
     python benchmarks/serving.py --model cifar10 --seconds 60 --out serving.json
+    python benchmarks/serving.py --parts overload --serve="--batch 8"
 
 The server is a process of its own; this one is the client. First as many requests as 64
 connections can ask, one after the other each (its capacity); then twice that rate, whether it
@@ -14,6 +15,7 @@ import argparse
 import asyncio
 import io
 import json
+import shlex
 import signal
 import time
 from collections import Counter
@@ -37,6 +39,9 @@ PARTS = ("overload", "drain", "agreement")
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="cifar10", help="what `cifarlab serve` takes")
+    parser.add_argument(
+        "--serve", type=shlex.split, default=[], metavar="WORDS", help="more for `cifarlab serve`"
+    )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--seconds", type=positive, default=60, help="of overload")
     parser.add_argument("--drains", type=positive, default=20)
@@ -72,13 +77,15 @@ async def closed_loop(server: Server, asked: Sequence[bytes], seconds: float) ->
 
 async def open_loop(
     server: Server, asked: Sequence[bytes], rate: float, seconds: float
-) -> tuple[list[Answer], list[float]]:
-    """Answers at `rate` requests a second, sent on time whatever has been answered; memory."""
+) -> tuple[list[Answer], list[float], list[float]]:
+    """Answers at `rate` requests a second, whatever has been answered; memory each second; by how
+    many seconds each was sent late, for this client had its turn no sooner: its own delay."""
     loop = asyncio.get_running_loop()
     free: list[Connection] = []
     answers: list[Answer] = []
     tasks: set[asyncio.Task[None]] = set()
     memory: list[float] = []
+    late: list[float] = []
     opened = 0
 
     async def one(number: int) -> None:
@@ -105,13 +112,14 @@ async def open_loop(
         if now >= len(memory):
             memory.append(server.rss_mib())
         while sent < now * rate:
+            late.append(now - sent / rate)
             task = asyncio.create_task(one(sent))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
             sent += 1
         await asyncio.sleep(0.002)
     await asyncio.gather(*tasks)
-    return answers, memory
+    return answers, memory, late
 
 
 async def overload(server: Server, asked: Sequence[bytes], seconds: int) -> dict[str, Any]:
@@ -120,10 +128,11 @@ async def overload(server: Server, asked: Sequence[bytes], seconds: int) -> dict
     closed = await closed_loop(server, asked, max(5, seconds / 6))
     peak = sum(each.status == 200 for each in closed) / (time.perf_counter() - began)
     before = await fetch(server, "/metrics")
-    began = time.perf_counter()
-    answers, memory = await open_loop(server, asked, 2 * peak, seconds)
-    taken = time.perf_counter() - began
+    began, used = time.perf_counter(), time.process_time()
+    answers, memory, late = await open_loop(server, asked, 2 * peak, seconds)
+    taken, used = time.perf_counter() - began, time.process_time() - used
     after = await fetch(server, "/metrics")
+    server_used = since(before, after, "process_cpu_seconds_total").get("", float("nan"))
     accepted = [each.seconds for each in answers if each.status == 200]
     refused = [each.seconds for each in answers if each.status == 503]
     quarter = max(1, len(memory) // 4)
@@ -135,6 +144,8 @@ async def overload(server: Server, asked: Sequence[bytes], seconds: int) -> dict
         "statuses": dict(Counter(each.status for each in answers)),
         "accepted_ms": quantiles(accepted),
         "refused_ms": quantiles(refused),
+        "sent_late_ms": quantiles(late),
+        "cores_used": {"server": server_used / taken, "client": used / taken},
         "rss_mib": [median(memory[:quarter]), median(memory[-quarter:]), max(memory)],
         "server_counted": since(before, after, "cifarlab_requests_total"),
         "batches": since(before, after, "cifarlab_batch_images_count"),
@@ -207,7 +218,7 @@ def agreement(alone: Sequence[Any], together: Sequence[Any]) -> dict[str, Any]:
 
 def main() -> None:
     arguments = parse()
-    model = ["--model", arguments.model]
+    model = ["--model", arguments.model, *arguments.serve]
     asked = requests(arguments.images)
     result: dict[str, Any] = {}
     if "overload" in arguments.parts:

@@ -221,6 +221,7 @@ def test_files_folders_and_patterns(photos):
     assert find_images([photos]) == [green, red, grey]
     assert find_images([grey, photos / "b", "absent"]) == [grey, red, Path("absent")]
     assert find_images([str(photos / "**" / "*.png")]) == [red, grey]
+    assert find_images([str(photos / "[ab]"), f"{photos}/[ab]/**"]) == [green, red] * 2
     assert find_images([photos / "notes.txt"]) == [photos / "notes.txt"]  # named, so tried
 
 
@@ -455,6 +456,13 @@ def test_a_class_called_unknown_has_a_folder_of_its_own(tmp_path, label):
         assert path.parent.name == folder
 
 
+def test_classes_that_no_folder_can_be_called_after_are_kept_apart(tmp_path):
+    sizes = {"<5": 0.3, "_5": 0.3, ">5": 0.4}
+    for label in sizes:
+        sort_into(tmp_path, b"picture", Prediction(None, label, sizes[label], sizes, known=True))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["_5", "_5-2", "_5-3"]
+
+
 def test_sort_into_links(cli, photos, tmp_path):
     for _ in range(2):
         assert cli(photos, "--model", "any", "--sort-into", tmp_path / "sorted", "--link")[0] == 0
@@ -488,6 +496,10 @@ def test_one_image_on_standard_input(cli, photos, tmp_path, monkeypatch):
         str(photos / "grey.png"),
     ]
     assert piped("-")[0] == 1
+    monkeypatch.setattr("sys.stdin", None)
+    status, out, err = cli("-", "--model", "any")
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert "standard input is closed" in err
 
 
 def test_pictures_are_drawn_in_a_terminal_that_can_show_them(cli, photos, monkeypatch):
@@ -549,6 +561,18 @@ def test_file_names_that_are_no_text(cli, photos, tmp_path):
     status, out, _ = cli(*arguments)
     assert status == 0
     assert "[red].png" in out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
+def test_a_terminal_obeys_no_name(cli, predictor, photos, monkeypatch):
+    """Neither that of a file nor that of a class: both may come from anywhere."""
+    evil = dataclasses.replace(predictor, class_names=("re\x1b[2Jd", "green", "blue"))
+    monkeypatch.setattr(api, "load_predictor", lambda model: evil)
+    shutil.copy(photos / "b" / "red.png", photos / "b" / "\x1b]0;title\x07.png")
+    status, out, _ = cli(*(photos / "b").iterdir(), "--model", "any")  # as a shell's * gives them
+    assert status == 0
+    assert "\x1b" not in out
+    assert r"re\x1b[2Jd" in out
 
 
 def test_wrong_usage(cli, photos):

@@ -130,6 +130,7 @@ def test_the_explanation_glows_where_the_model_looks(client: TestClient) -> None
     [
         (415, "multipart/form-data", {"json": {}}),
         (415, "multipart/form-data", {"content": RED, "headers": {"content-type": "image/png"}}),
+        (415, "as UTF-8", {"boundary": "b; charset=undefined", "content": b"--b--\r\n"}),
         (422, "no file in 'images'", {"files": {"other": RED}}),
         (422, "no file in 'images'", {"data": {"images": "text"}, "files": {"other": RED}}),
         (413, "4 pictures; it holds 5", {"files": [("images", RED)] * 5}),
@@ -208,6 +209,7 @@ def test_tensors_get_the_logits_and_the_calibrated_probabilities(client: TestCli
     np.testing.assert_allclose(np.reshape(logits["data"], (2, 3)), tint().logits(VIEWS), rtol=1e-6)
     expected = [list(tint()(view).probabilities.values()) for view in VIEWS]  # type: ignore[union-attr]
     np.testing.assert_allclose(np.reshape(probabilities["data"], (2, 3)), expected, rtol=1e-5)
+    assert "id" not in infer(client, tensor(VIEWS) | {"id": None}).json()
     nested = tensor(VIEWS, data=VIEWS.tolist()) | {"outputs": [{"name": "logits"}]}
     assert infer(client, nested).json()["outputs"] == [logits]
 
@@ -237,6 +239,15 @@ def test_a_wrong_tensor_gets_one_line(
     response = infer(client, request_)
     assert (response.status_code, list(response.json())) == (status, ["error"])
     assert words in response.json()["error"]
+
+
+def test_an_id_comes_back_as_it_was_even_if_it_is_no_text(client: TestClient) -> None:
+    content, headers = (
+        json.dumps(tensor(VIEWS) | {"id": "é\ud83d"}),
+        {"content-type": "application/json"},
+    )
+    answer = client.post("/v2/models/tint/infer", content=content, headers=headers)
+    assert answer.json()["id"] == "é\ud83d"
 
 
 def test_bodies_that_are_no_json(client: TestClient) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -69,6 +70,40 @@ def test_a_free_model_waits_for_nobody_and_a_busy_one_gathers() -> None:
     rows, batches = run(scene)
     assert batches == [[0], [1, 2, 3, 4], [5, 6]]
     assert rows == [0, 2, 4, 6, 8, 10, 12]  # each row to who asked for it
+
+
+def test_the_model_goes_on_while_the_loop_is_busy() -> None:
+    async def scene(batcher: MicroBatcher, gate: Gate) -> int:
+        asked = [asyncio.create_task(batcher.rows(views(0), LATER))]
+        await until(lambda: gate.batches == [[0]])
+        asked += [asyncio.create_task(batcher.rows(views(n), LATER)) for n in range(1, 9)]
+        await until(lambda: batcher.waiting == 8)
+        gate.let.release(3)
+        end = time.monotonic() + 5
+        while len(gate.batches) < 3 and time.monotonic() < end:
+            time.sleep(0.001)  # as if the loop had much to read and to refuse
+        computed = len(gate.batches)
+        await asyncio.gather(*asked)
+        return computed
+
+    assert run(scene) == (3, [[0], [1, 2, 3, 4], [5, 6, 7, 8]])
+
+
+def test_the_end_does_not_wait_for_what_waits() -> None:
+    gate = Gate()
+
+    async def scene() -> None:
+        batcher = MicroBatcher(gate, 1)
+        worker = asyncio.create_task(batcher.run())
+        asked = asyncio.create_task(batcher.rows(views(0, 1), LATER))
+        await until(lambda: gate.batches == [[0]])
+        worker.cancel()
+        threading.Timer(0.2, gate.let.release, [2]).start()  # the loop waits for the batch
+        await asyncio.gather(worker, return_exceptions=True)
+        asked.cancel()
+
+    asyncio.run(scene())
+    assert gate.batches == [[0]]
 
 
 def test_what_waited_past_its_deadline_is_not_computed() -> None:

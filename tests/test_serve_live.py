@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -9,15 +10,22 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
 from cifarlab.cli import main
-from cifarlab.serve.server import is_loopback, listen
+from cifarlab.serve import Limits, create_app
+from cifarlab.serve.model import ServedModel
+from cifarlab.serve.server import _protocol, is_loopback, listen
+from cifarlab.serve.service import Service
+from tint_server import tint
 
 EXAMPLES = int(os.environ.get("CIFARLAB_EXAMPLES", "4"))  # of requests for each operation
 PROGRAM = Path(__file__).with_name("tint_server.py")
@@ -76,6 +84,50 @@ def test_what_is_not_http_gets_json_too(address: str) -> None:
         connection.sendall(b"HELLO\r\n\r\n")
         status, found = answer(connection)
         assert (status, list(found)) == (400, ["error"])
+
+
+CLOSED = b"[closed]"
+
+
+def wire(application: Callable, service: Service, sent: bytes) -> bytes:
+    """What a connection on which `sent` arrives at once is answered, until the server closes it."""
+
+    async def scene() -> bytes:
+        state, transport = ServerState(), Mock(**{"is_closing.return_value": False})
+        transport.get_extra_info.return_value = None
+        transport.close.side_effect = lambda: transport.write(CLOSED)
+        config = uvicorn.Config(application, log_config=None)
+        connection = _protocol(service)(config, state, {})
+        connection.connection_made(transport)
+        connection.data_received(sent)
+        while state.tasks:
+            await asyncio.gather(*state.tasks)
+        connection.connection_lost(None)
+        return b"".join(call.args[0] for call in transport.write.call_args_list)
+
+    return asyncio.run(scene()).partition(CLOSED)[0]
+
+
+def test_the_answer_to_a_damaged_head_request_has_no_body() -> None:
+    """Nor does the attempt to give it one end in a traceback in the log."""
+    app = create_app(tint())
+    chunked = b"HEAD / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nno number\r\n"
+    head, gap, body = wire(app, app.state.service, chunked).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert (gap, body) == (b"\r\n\r\n", b"")
+
+
+def test_the_time_for_a_head_is_not_that_for_a_request_sent_early() -> None:
+    """The second request is there before the first is answered: only its answer takes long."""
+
+    async def application(scope, receive, send) -> None:
+        await asyncio.sleep(0.2 if scope["path"] == "/slow" else 0)
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    service = Service(ServedModel("tint", tint()), Limits(head_seconds=0.05))
+    sent = [b"GET /%s HTTP/1.1\r\nHost: a\r\n\r\n" % path for path in (b"", b"slow")]
+    assert wire(application, service, b"".join(sent)).count(b"HTTP/1.1 204") == 2
 
 
 def test_a_head_that_does_not_come_ends_the_connection(address: str) -> None:
@@ -165,8 +217,7 @@ def test_no_made_up_request_breaks_it(address: str) -> None:
 
 def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     from cifarlab.errors import CifarlabError
-    from cifarlab.serve import create_app, serve
-    from tint_server import tint
+    from cifarlab.serve import serve
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -177,8 +228,6 @@ def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) ->
 def test_the_command_announces_itself(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tint_server import tint
-
     def run(app, host: str, port: int, on_start) -> None:
         limits = app.state.service.limits
         assert (limits.queue_images, limits.request_images, limits.body_bytes) == (8, 8, 2**20)
@@ -194,6 +243,19 @@ def test_the_command_announces_itself(
     out, err = capsys.readouterr()
     assert json.loads(out) == {"address": "http://0.0.0.0:8000", "model": "tint"}
     assert err.count("warning: anybody who can reach 0.0.0.0") == 1
+
+
+def test_a_model_is_called_as_its_folder_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "quick-1.5").mkdir()
+    monkeypatch.chdir(tmp_path / "quick-1.5")
+    monkeypatch.setattr("cifarlab.predict.load_predictor", lambda model: tint())
+    monkeypatch.setattr("cifarlab.serve.serve", lambda app, host, port, on_start: on_start(host))
+    for model in (".", "../quick-1.5/", str(tmp_path / "quick-1.5")):
+        with pytest.raises(SystemExit):
+            main(["serve", "--model", model, "--json"])
+        assert json.loads(capsys.readouterr().out)["model"] == "quick-1.5"
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,8 @@ def next_steps(commands: Iterable[str | Sequence[str]]) -> None:
     """
     say("\nNext:")
     for command in commands:
-        say("  " + (command if isinstance(command, str) else shlex.join(map(str, command))))
+        line = command if isinstance(command, str) else shlex.join(map(str, command))
+        say("  " + printable(line))
 
 
 def emit(value: Any) -> None:
@@ -138,12 +139,19 @@ def emit(value: Any) -> None:
 
 
 def fail(message: str) -> None:
-    """Print ``error: message`` as one line on standard error.
+    """Print ``error: message`` as one line on standard error."""
+    err.print(Text.assemble(("error:", "bold red"), " ", printable(message)), soft_wrap=True)
 
-    A file's name may hold a line break or a terminal's control codes: these are shown escaped.
+
+def printable(text: str) -> str:
+    """One line that a terminal only shows: the name of a file or a class may hold line breaks, and
+    control codes that a terminal would obey. These come out escaped.
+
+    Example:
+        >>> print(printable("two\\nlines.png"))
+        two\\nlines.png
     """
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)
-    err.print(Text.assemble(("error:", "bold red"), " ", line), soft_wrap=True)
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _plain(value: Any) -> Any:

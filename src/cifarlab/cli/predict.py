@@ -115,6 +115,8 @@ def find_sources(images: Sequence[str]) -> list[Path | Stdin]:
 
     if images.count(STDIN) > 1:
         raise ImageError("standard input holds one image; give - once")
+    if STDIN in images and sys.stdin is None:  # after `<&-`
+        raise ImageError("cannot read -: standard input is closed; send an image into it")
     found: list[Path | Stdin] = []
     for image in images:
         if image == STDIN:
@@ -152,9 +154,10 @@ def show(predictions: Sequence[Prediction], top: int, pictures: Sequence[Text] =
     table.add_column("probability", justify="right")
     table.add_column(f"top {top}", no_wrap=True)
     for number, p in enumerate(predictions):
-        label = p.label if p.known else NOT_KNOWN
-        cells = [p.file, label, f"{p.probability:.1%}", bars(p.top(top))] if not p.error else []
-        row = [Text(cell or "") for cell in cells or [p.file, "cannot be read"]]
+        file, label = (console.printable(name or "") for name in (p.file, p.label))
+        label = label if p.known else NOT_KNOWN
+        cells = [label, f"{p.probability:.1%}", bars(p.top(top))] if not p.error else []
+        row = [Text(cell) for cell in (file, *(cells or ["cannot be read"]))]
         table.add_row(*pictures[number : number + 1], *row)
     console.say(table, *(p.error for p in predictions if p.error))
 
@@ -167,8 +170,9 @@ def bars(ranked: Sequence[tuple[str, float]]) -> str:
         cat ███████████      75.0%
         dog ████             25.0%
     """
-    width = max(len(name) for name, _ in ranked)
-    lengths = [(name, "█" * round(BAR_WIDTH * value), value) for name, value in ranked]
+    named = [(console.printable(name), value) for name, value in ranked]
+    width = max(len(name) for name, _ in named)
+    lengths = [(name, "█" * round(BAR_WIDTH * value), value) for name, value in named]
     return "\n".join(f"{name:<{width}} {bar:<{BAR_WIDTH}} {p:6.1%}" for name, bar, p in lengths)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -59,7 +60,8 @@ def serve(
         body_bytes=max_body * MIB,
         memory_bytes=max(max_body * MIB, Limits.memory_bytes),
     )
-    name = Path(model).name if Path(model).is_dir() else Path(model).stem
+    path = Path(os.path.abspath(model))  # "." has no name of its own
+    name = path.name if path.is_dir() else path.stem
     app = create_app(load_predictor(model), limits, name=name)
 
     def announce(address: str) -> None:

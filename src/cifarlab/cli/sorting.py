@@ -6,9 +6,9 @@ import io
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from filecmp import cmp
-from itertools import chain, count
+from itertools import chain, count, takewhile
 from pathlib import Path
 from typing import BinaryIO
 
@@ -49,10 +49,7 @@ def sort_into(
         CifarlabError: it cannot be written.
     """
     label = prediction.label if prediction.known else None
-    # A class may have any name: in a folder's name it must not lead elsewhere.
-    name = re.sub(r"[^\w .+-]", "_", label).strip(" .") or "_" if label else UNKNOWN
-    if label and name.casefold() == UNKNOWN:
-        name += "_"  # the class of this name, apart from what is no class
+    name = _folder_name(label, prediction.probabilities or [label]) if label else UNKNOWN
     if not isinstance(source, Path):
         return _copied(io.BytesIO(source), free_path(folder / name, file_name(source)))
     path = free_path(folder / name, source.name, same_as=source)
@@ -62,6 +59,20 @@ def sort_into(
         return _linked(source, path)
     with open(source, "rb") as original:
         return _copied(original, path)
+
+
+def _folder_name(label: str, labels: Iterable[str]) -> str:
+    """Of one of the classes `labels`; those that would have the same folder are numbered."""
+    before = takewhile(lambda each: each != label, labels)
+    number = 1 + sum(_safe(each) == _safe(label) for each in before)
+    return _safe(label) + (f"-{number}" if number > 1 else "")
+
+
+def _safe(label: str) -> str:
+    """A class may have any name: in that of a folder it must not lead elsewhere, nor to what is no
+    class."""
+    name = re.sub(r"[^\w .+-]", "_", label).strip(" .") or "_"
+    return name + "_" if name.casefold() == UNKNOWN else name
 
 
 def file_name(source: Path | bytes) -> str:

@@ -16,8 +16,8 @@ def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
 
     A file stands for itself, whatever its name. A folder stands for all files under it that have
     an image's extension, sorted, without hidden ones. A pattern (`*`, `?`, `[`) stands for what it
-    matches, sorted; `**` is any depth. A path where there is nothing is left in the list, for the
-    prediction to say so.
+    matches, sorted, each file once; `**` is any depth. A path where there is nothing is left in the
+    list, for the prediction to say so.
 
     Raises:
         ImageError: there is no image in a folder, or nothing matches a pattern.
@@ -28,8 +28,10 @@ def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
         matches = sorted(glob.glob(path, recursive=True)) if is_pattern else [path]
         if not matches:
             raise ImageError(f"no file matches {path}; check the pattern")
+        images: list[Path] = []
         for match in map(Path, matches):
-            found += _images_under(match) if match.is_dir() else [match]
+            images += _images_under(match) if match.is_dir() else [match]
+        found += dict.fromkeys(images)  # "**" matches a folder, and all that is in it as well
     return found
 
 

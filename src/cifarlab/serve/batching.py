@@ -2,16 +2,19 @@
 
 The model is never idle while something waits and nothing waits for company: a free model takes at
 once what is there, and what arrives while it computes is its next batch. So a lone request is not
-delayed, and batches grow by themselves as the load does.
+delayed, and batches grow by themselves as the load does. The model's thread takes its next batch
+itself: the event loop has its turn only after all that it has read, and under load that is a while.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -92,32 +95,41 @@ class MicroBatcher:
 
     async def run(self) -> None:
         """Compute what arrives, until cancelled."""
-        loop = asyncio.get_running_loop()
+        loop, ended = asyncio.get_running_loop(), threading.Event()
         with ThreadPoolExecutor(1, thread_name_prefix="model") as thread:
-            while True:
-                await self._arrived.wait()
-                if batch := self._take(loop.time()):
-                    views = np.stack([one.view for one in batch])
-                    try:
-                        rows = await loop.run_in_executor(thread, self._compute, views)
-                        _answer(iter(list(zip(batch, rows, strict=True))))
-                    except Exception as error:  # whatever a runtime raises is its callers' answer
-                        _fail(batch, error)
-                    self._observe(len(batch))
+            try:
+                while True:
+                    await self._arrived.wait()
+                    self._arrived.clear()  # before the work: what arrives meanwhile sets it again
+                    await loop.run_in_executor(thread, self._work, loop, ended)
+            finally:
+                ended.set()  # else the thread would first compute all that waits
 
-    def _take(self, now: float) -> list[_Waiting]:
-        """The next batch: the longest waiting that still have somebody who waits for them."""
+    def _work(self, loop: asyncio.AbstractEventLoop, ended: threading.Event) -> None:
+        """In the model's thread: batch after batch, until nothing waits."""
+        while not ended.is_set() and (batch := self._take(loop)):
+            try:
+                rows = self._compute(np.stack([one.view for one in batch]))
+                done = partial(_answer, iter(list(zip(batch, rows, strict=True))))
+            except Exception as error:  # whatever a runtime raises is its callers' answer
+                done = partial(_fail, batch, error)
+            loop.call_soon_threadsafe(self._observe, len(batch))
+            loop.call_soon_threadsafe(done)
+
+    def _take(self, loop: asyncio.AbstractEventLoop) -> list[_Waiting]:
+        """The next batch: the longest waiting that still have somebody who waits for them.
+
+        In the model's thread, which alone takes from the queue; futures are the event loop's to
+        settle, and here are only looked at.
+        """
         batch: list[_Waiting] = []
+        late: list[_Waiting] = []
         while self._waiting and len(batch) < self._size:
             one = self._waiting.popleft()
-            if one.row.done():
-                continue
-            if one.deadline < now:
-                one.row.set_exception(Overloaded("deadline"))
-            else:
-                batch.append(one)
-        if not self._waiting:
-            self._arrived.clear()
+            if not one.row.done():
+                (late if one.deadline < loop.time() else batch).append(one)
+        if late:
+            loop.call_soon_threadsafe(_fail, late, Overloaded("deadline"))
         return batch
 
 

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from types import FrameType
 
@@ -149,13 +149,13 @@ def _protocol(service: Service) -> type[H11Protocol]:
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
-            if self.cycle is not None and not self.cycle.response_complete:
-                self._stop_waiting()  # the head is there; the body has a limit of its own
+            self._look_for_head()
 
         def on_response_complete(self) -> None:
             # Also where a body was refused unread: what is left of it may take as long.
             self._await_head()
             super().on_response_complete()
+            self._look_for_head()  # the next one may have been sent before this answer
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_waiting()
@@ -170,8 +170,9 @@ def _protocol(service: Service) -> type[H11Protocol]:
                 self.cycle.disconnected = True
                 self.cycle.message_event.set()
             if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-                for event in _whole_answer(status, words):
-                    self.transport.write(self.conn.send(event) or b"")
+                with suppress(h11.LocalProtocolError):  # there is no body in an answer to HEAD
+                    for event in _whole_answer(status, words):
+                        self.transport.write(self.conn.send(event) or b"")
                 service.telemetry.answered("other", status)
             self.transport.close()
 
@@ -184,6 +185,10 @@ def _protocol(service: Service) -> type[H11Protocol]:
         def _await_head(self) -> None:
             self._stop_waiting()
             self._limit = self.loop.call_later(service.limits.head_seconds, self._head_is_late)
+
+        def _look_for_head(self) -> None:
+            if self.cycle is not None and not self.cycle.response_complete:
+                self._stop_waiting()  # it is there; the body has a limit of its own
 
         def _stop_waiting(self) -> None:
             if self._limit is not None:

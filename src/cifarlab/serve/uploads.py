@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 
 from fastapi import HTTPException, Request
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
@@ -15,6 +16,9 @@ from cifarlab.serve.service import Upload
 
 FIELD = "images"
 OTHER_FIELDS = 8  # form fields that are no files; none means anything here
+# That the names in a form may be in. Python would try any: some fail in ways of their own, and each
+# that it does not know it remembers for ever.
+CHARSETS = (b"utf-8", b"utf8", b"us-ascii", b"iso-8859-1")
 
 
 class _InMemory(MultiPartParser):
@@ -44,12 +48,15 @@ async def read_uploads(
 
     Raises:
         HTTPException: 400 the form is damaged; 408 it came too slowly; 413 it is too large, or has
-            too many parts; 415 it is no form; 422 it has no picture.
+            too many parts; 415 it is no form, or in another charset; 422 it has no picture.
     """
     if content_type(request) != "multipart/form-data":
         raise HTTPException(
             415, f"send the pictures as multipart/form-data, in the field {FIELD!r}"
         )
+    _, options = parse_options_header(request.headers["content-type"])
+    if options.get(b"charset", CHARSETS[0]).lower() not in CHARSETS:
+        raise HTTPException(415, "send the names in the form as UTF-8")
     stream = body_pieces(request, limits.body_bytes, more)
     # One more than allowed: so too many files, and a damaged form, are told apart.
     parser = _InMemory(request, stream, limits.request_images + 1)
