@@ -64,6 +64,29 @@ def test_a_cold_start_is_told_with_what_it_imported(
     assert "median of 3" in capsys.readouterr().out
 
 
+def test_a_command_is_timed_to_its_first_step(script) -> None:
+    seconds = script("first_step").start("debug", "digits")
+    assert 0 < seconds["imported"] < seconds["ready"] < seconds["stepped"]
+    with pytest.raises(CifarlabError, match=r"took no step: .*nothing"):
+        script("first_step").start("debug", "nothing")
+
+
+def test_first_steps_are_told_by_recipe(script, monkeypatch, tmp_path, capsys) -> None:
+    first, out, calls = script("first_step"), tmp_path / "first.json", []
+
+    def start(recipe: str, data: str) -> dict[str, float]:
+        calls.append((recipe, data))
+        return {"imported": 1.0, "ready": 2.0, "stepped": 2.0 + len(calls)}
+
+    monkeypatch.setattr(first, "start", start)
+    first.main(["--recipes", "a", "b", "--processes", "3", "--data", "x", "--out", str(out)])
+    assert calls == [("a", "x"), ("b", "x")] * 4
+    result = json.loads(out.read_text())
+    assert (result["first"]["a"]["stepped"], len(result["rounds"])) == (3.0, 3)
+    assert (result["median"]["a"]["stepped"], result["median"]["b"]["stepped"]) == (7.0, 8.0)
+    assert "within 8 seconds" in capsys.readouterr().out
+
+
 def test_a_prediction_that_fails_is_no_cold_start(script) -> None:
     with pytest.raises(CifarlabError, match=r"python -c .* failed: ValueError: no such photo"):
         script("cold_start").python(["-c", "raise ValueError('no such photo')"])
