@@ -196,7 +196,7 @@ def test_a_table_with_splits(tmp_path: Path) -> None:
         "train,pictures/x/0.png,cat\n"
         ",./pictures/y/0.png,dog\n"
         "Validation,pictures/x/1.png,cat\nval,pictures/y/1.png,dog\n"
-        "test,pictures/x/2.png,cat\ntest,pictures/y/2.png,dog\n",
+        "test,pictures/x/2.png,cat\ntest,pictures/y/2.png,dog,,\n",
         encoding="utf-8-sig",
     )
     data = load(path)
@@ -222,6 +222,7 @@ def test_a_table_and_its_folder_hold_out_alike(tmp_path: Path) -> None:
         ("path,class\na.png,cat\n", "has no column 'label'"),
         ("path,label\n", "has no images to train on"),
         ("path,label\na.png\n", "line 2: it needs a path and a label"),
+        ("path,label\na.png,cat,test\n", "line 2: it has more values than the"),
         ("path,label,split\na.png,cat,dev\n", "line 2: unknown split 'dev'; a split is train, val"),
         ("path,label\na.png,cat\n./a.png,dog\n", r"line 3: a\.png was on line 2 already"),
         ("path,label\na.png,cat\nb.png,cat\n", "has one class only"),
