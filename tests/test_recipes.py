@@ -136,6 +136,7 @@ def test_lengths_in_pixels_follow_the_size_of_the_images() -> None:
         ("model_options.dropout", "0.25", 0.25),
         ("model_options.blocks", "[[8], [16, 16]]", ((8,), (16, 16))),
         ("model_options.kind", "wide", "wide"),
+        ("model_options.batch_norm", "False", False),  # the text would be taken for true
     ],
 )
 def test_a_text_becomes_the_field(key: str, text: str, expected: object) -> None:

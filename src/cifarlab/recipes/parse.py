@@ -12,6 +12,8 @@ from typing import Any
 from cifarlab.errors import UnknownNameError, UsageError
 from cifarlab.recipes.recipe import field_types
 
+WORDS = {"none": None, "null": None, "true": True, "false": False}  # also as Python writes them
+
 
 def set_path(cls: type, value: dict[str, Any], key: str, text: str, prefix: str = "") -> None:
     """Set the field `key` (dotted) of the JSON form `value` of the dataclass `cls` to `text`.
@@ -61,17 +63,15 @@ def _parse(hint: Any, text: str, name: str) -> Any:
     """`text` as a JSON value for a field of type `hint`, checked when the recipe is built."""
     if hint is str or typing.get_origin(hint) is typing.Literal:
         return text
-    if text.lower() in ("none", "null"):
-        return None
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    if dataclasses.is_dataclass(hint):
+    if dataclasses.is_dataclass(hint) and text.lower() not in WORDS:
         fields = ", ".join(f"{name}.{field.name}" for field in dataclasses.fields(hint))
         raise UsageError(f"recipe: {name} is a group: set one of {fields}, or {name}=none")
     return _json_or_text(text)
 
 
 def _json_or_text(text: str) -> Any:
+    if text.lower() in WORDS:
+        return WORDS[text.lower()]
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except ValueError:
