@@ -39,14 +39,18 @@ def set_path(cls: type, value: dict[str, Any], key: str, text: str, prefix: str 
         value[head] = _parse(hint, text, name)
 
 
-def scale_lengths(value: dict[str, Any], factor: float, set_already: Container[str]) -> None:
-    """Multiply the lengths in pixels of a recipe's JSON form `value`, but those set already.
+def scale_lengths(value: dict[str, Any], before: int, set_already: Container[str]) -> None:
+    """Bring the lengths in pixels of a recipe's JSON form `value`, but those set already, from
+    images of `before` pixels to its own.
 
     A recipe for images of 32 pixels that trains on crops of 28 would else train on a corner of
     larger ones, and be measured on them whole.
     """
-    if factor == 1:
+    size = value["image_size"]
+    fits = type(size) is int and 0 < size < 2**53 and isinstance(value["augmentation"], dict)
+    if size == before or not fits:  # what does not fit is refused when the recipe is built
         return
+    factor = size / before
     if "sizes" not in set_already:
         value["sizes"] = [max(1, round(factor * size)) for size in value["sizes"]]
     for name, of_type in (("crop", round), ("cutout", round), ("blur", float)):
