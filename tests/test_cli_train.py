@@ -243,6 +243,7 @@ BAD = [
     ("train DATA --recipe debug --set model_options.dropout=2", 2, ["plain_cnn", "rate"]),
     ("train DATA --recipe debug --set model_options.l2=1e999", 2, ["l2"]),
     ("train DATA --recipe debug --set image_size=2", 2, ["2-pixel"]),
+    ("train DATA --recipe quick --set image_size=8", 2, ["airbench_cnn", "4-pixel"]),
     ("train DATA --recipe debug --set plateau.factor=1.5", 2, ["plateau.factor"]),
     ("train DATA --recipe debug --set augmentation.shift=1", 2, ["augmentation.shift"]),
     ("train DATA --recipe debug --set precision=flaot32", 2, ["'float32'"]),
