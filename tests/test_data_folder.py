@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from PIL import Image
 
 from cifarlab.data import Dataset, load_dataset
+from cifarlab.data.find import find_images
 from cifarlab.errors import DataError
 
 GOLDEN = ["cat/0.png", "cat/8.png", "dog/5.png", "dog/7.png"]  # of ten images each of cats and dogs
@@ -172,6 +175,24 @@ def test_unreadable_images_are_named(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(DataError, match=r"b/1\.png: the image is damaged or cut off"):
         load(root)
+
+
+def test_a_folder_that_may_not_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = classes(tmp_path / "pets", "cat", "dog")
+    paint(root / "cat" / "closed" / "0.png")
+    scandir = os.scandir
+
+    def refuse(path):  # as to a user who is not root
+        if Path(path).name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DataError, match=r"cannot read .*closed: Permission denied"):
+        load(root)
+    assert find_images([root / "cat"])[-1] == root / "cat" / "closed"  # for prediction to say so
 
 
 def test_the_fingerprint_does_not_depend_on_where_the_folder_lies(tmp_path: Path) -> None:

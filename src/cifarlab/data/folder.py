@@ -108,9 +108,14 @@ def _folders(folder: Path) -> list[Path]:
 
 def _files(folder: Path) -> Iterator[Path]:
     """The visible files in a folder and the folders below it, by name."""
-    for place, below, names in os.walk(folder):
+    for place, below, names in os.walk(folder, onerror=_refuse):
         below[:] = sorted(filter(_is_visible, below))
         yield from (Path(place, name) for name in sorted(filter(_is_visible, names)))
+
+
+def _refuse(error: OSError) -> None:
+    """A folder that cannot be read; left to itself `os.walk` passes over its images in silence."""
+    raise error
 
 
 def _is_image(path: Path) -> bool:
