@@ -289,7 +289,11 @@ def test_keras_callbacks_see_what_fit_would_show_them(tmp_path: Path) -> None:
 
 def test_a_lambda_callback_hears_of_every_step(tmp_path: Path) -> None:
     heard: list[int] = []
-    told = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, _: heard.append(batch))
+
+    def hear(batch: int, logs: Any) -> None:
+        heard.append(batch)
+
+    told = keras.callbacks.LambdaCallback(on_train_batch_end=hear)
     make_loop(tmp_path, make_program(batch_size=1), epochs=1, callbacks=[told]).run()
     assert heard == list(range(24))
 
