@@ -96,6 +96,9 @@ def test_images_in_folders_below_and_other_files(tmp_path: Path) -> None:
     data = load(root)
     assert len(data.train) + data.test_size == 7
     assert data.notes[0] == "1 file(s) that are no images were left out, such as dog/notes.txt"
+    (root / "cat" / "round").symlink_to(root / "cat", target_is_directory=True)
+    note, _ = load(root).notes
+    assert note == "2 file(s) that are no images were left out, such as cat/round"
 
 
 def test_images_are_fitted_and_their_sizes_kept(tmp_path: Path) -> None:
