@@ -194,6 +194,7 @@ def test_without_cifar10_it_says_why_and_trains_on_the_fallback(place) -> None:
     assert instead == "training on digits instead"
     result = Run("runs/debug-1").result
     assert (result["dataset"], result["n"], result["completed"]) == ("digits", 359, True)
+    assert answer.out.startswith("scikit-learn has no test split of it")  # the dataset's note
     rows = [line.split() for line in answer.out.splitlines()]
     (epoch,) = [row for row in rows if row and row[0] == "1"]
     assert len(epoch) == 7
