@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,16 @@ def test_a_folder_that_cannot_be_learned_from(tmp_path: Path, folders: list, mes
     build(tmp_path / "root", *folders)
     with pytest.raises(DataError, match=message):
         load(tmp_path / "root")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_file_may_have_a_name_that_is_no_text_but_a_class_may_not(tmp_path: Path) -> None:
+    root, odd = classes(tmp_path / "pets", "cat", "dog"), os.fsdecode(b"caf\xe9")
+    paint(root / "cat" / f"{odd}.png")
+    assert len(load(root).train) + load(root).test_size == 21
+    (root / "cat").rename(root / odd)
+    with pytest.raises(DataError, match=r"the folder 'caf\\udce9' has no name in UTF-8"):
+        load(root)
 
 
 def test_a_class_of_one_image_cannot_be_split(tmp_path: Path) -> None:
