@@ -125,6 +125,13 @@ def test_a_bug_keeps_its_traceback(failing) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX pipes")
+@pytest.mark.skipif(os.name == "nt", reason="POSIX descriptors")
+def test_a_standard_output_that_is_closed_is_written_to_in_vain() -> None:
+    answer = run_process("recipes", "debug", "--json", preexec_fn=lambda: os.close(1))
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stderr.startswith("debug: ")
+
+
 def test_a_reader_that_leaves_ends_the_command_without_noise() -> None:
     read, write = os.pipe()
     os.close(read)

@@ -194,6 +194,7 @@ def test_without_cifar10_it_says_why_and_trains_on_the_fallback(place) -> None:
     assert instead == "training on digits instead"
     result = Run("runs/debug-1").result
     assert (result["dataset"], result["n"], result["completed"]) == ("digits", 359, True)
+    assert answer.out.startswith("scikit-learn has no test split of it")  # the dataset's note
     rows = [line.split() for line in answer.out.splitlines()]
     (epoch,) = [row for row in rows if row and row[0] == "1"]
     assert len(epoch) == 7
@@ -243,6 +244,7 @@ BAD = [
     ("train DATA --recipe debug --set model_options.dropout=2", 2, ["plain_cnn", "rate"]),
     ("train DATA --recipe debug --set model_options.l2=1e999", 2, ["l2"]),
     ("train DATA --recipe debug --set image_size=2", 2, ["2-pixel"]),
+    ("train DATA --recipe quick --set image_size=8", 2, ["airbench_cnn", "4-pixel"]),
     ("train DATA --recipe debug --set plateau.factor=1.5", 2, ["plateau.factor"]),
     ("train DATA --recipe debug --set augmentation.shift=1", 2, ["augmentation.shift"]),
     ("train DATA --recipe debug --set precision=flaot32", 2, ["'float32'"]),

@@ -163,7 +163,7 @@ def test_names_paths_and_options_that_are_not(tmp_path: Path) -> None:
     for name in ("a.tar.gz", "a.jpg"):
         with pytest.raises(DataError, match=f"{name} is no dataset"):
             load_dataset(tmp_path / name)
-    for size in (0, 1.5, True, "32"):
+    for size in (0, 1.5, True, "32", 10**9):
         with pytest.raises(UsageError, match="image_size"):
             load_dataset("digits", image_size=size)
     with pytest.raises(UnknownNameError, match="unknown fit 'squash'"):

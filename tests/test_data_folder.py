@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ import pytest
 from PIL import Image
 
 from cifarlab.data import Dataset, load_dataset
+from cifarlab.data.find import find_images
 from cifarlab.errors import DataError
 
 GOLDEN = ["cat/0.png", "cat/8.png", "dog/5.png", "dog/7.png"]  # of ten images each of cats and dogs
@@ -93,6 +97,9 @@ def test_images_in_folders_below_and_other_files(tmp_path: Path) -> None:
     data = load(root)
     assert len(data.train) + data.test_size == 7
     assert data.notes[0] == "1 file(s) that are no images were left out, such as dog/notes.txt"
+    (root / "cat" / "round").symlink_to(root / "cat", target_is_directory=True)
+    note, _ = load(root).notes
+    assert note == "2 file(s) that are no images were left out, such as cat/round"
 
 
 def test_images_are_fitted_and_their_sizes_kept(tmp_path: Path) -> None:
@@ -141,6 +148,16 @@ def test_a_folder_that_cannot_be_learned_from(tmp_path: Path, folders: list, mes
         load(tmp_path / "root")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_file_may_have_a_name_that_is_no_text_but_a_class_may_not(tmp_path: Path) -> None:
+    root, odd = classes(tmp_path / "pets", "cat", "dog"), os.fsdecode(b"caf\xe9")
+    paint(root / "cat" / f"{odd}.png")
+    assert len(load(root).train) + load(root).test_size == 21
+    (root / "cat").rename(root / odd)
+    with pytest.raises(DataError, match=r"the folder 'caf\\udce9' has no name in UTF-8"):
+        load(root)
+
+
 def test_a_class_of_one_image_cannot_be_split(tmp_path: Path) -> None:
     root = classes(tmp_path, "a", "b")
     paint(root / "rare" / "1.png")
@@ -174,6 +191,24 @@ def test_unreadable_images_are_named(tmp_path: Path) -> None:
         load(root)
 
 
+def test_a_folder_that_may_not_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = classes(tmp_path / "pets", "cat", "dog")
+    paint(root / "cat" / "closed" / "0.png")
+    scandir = os.scandir
+
+    def refuse(path):  # as to a user who is not root
+        if Path(path).name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DataError, match=r"cannot read .*closed: Permission denied"):
+        load(root)
+    assert find_images([root / "cat"])[-1] == root / "cat" / "closed"  # for prediction to say so
+
+
 def test_the_fingerprint_does_not_depend_on_where_the_folder_lies(tmp_path: Path) -> None:
     root = classes(tmp_path / "one", "a", "b")
     copy = Path(shutil.copytree(root, tmp_path / "two" / "other"))
@@ -196,7 +231,7 @@ def test_a_table_with_splits(tmp_path: Path) -> None:
         "train,pictures/x/0.png,cat\n"
         ",./pictures/y/0.png,dog\n"
         "Validation,pictures/x/1.png,cat\nval,pictures/y/1.png,dog\n"
-        "test,pictures/x/2.png,cat\ntest,pictures/y/2.png,dog\n",
+        "test,pictures/x/2.png,cat\ntest,pictures/y/2.png,dog,,\n",
         encoding="utf-8-sig",
     )
     data = load(path)
@@ -222,6 +257,7 @@ def test_a_table_and_its_folder_hold_out_alike(tmp_path: Path) -> None:
         ("path,class\na.png,cat\n", "has no column 'label'"),
         ("path,label\n", "has no images to train on"),
         ("path,label\na.png\n", "line 2: it needs a path and a label"),
+        ("path,label\na.png,cat,test\n", "line 2: it has more values than the"),
         ("path,label,split\na.png,cat,dev\n", "line 2: unknown split 'dev'; a split is train, val"),
         ("path,label\na.png,cat\n./a.png,dog\n", r"line 3: a\.png was on line 2 already"),
         ("path,label\na.png,cat\nb.png,cat\n", "has one class only"),

@@ -287,6 +287,17 @@ def test_keras_callbacks_see_what_fit_would_show_them(tmp_path: Path) -> None:
     assert seen == [("begin", 1, 4), *batches, epoch, ("end",)]
 
 
+def test_a_lambda_callback_hears_of_every_step(tmp_path: Path) -> None:
+    heard: list[int] = []
+
+    def hear(batch: int, logs: Any) -> None:
+        heard.append(batch)
+
+    told = keras.callbacks.LambdaCallback(on_train_batch_end=hear)
+    make_loop(tmp_path, make_program(batch_size=1), epochs=1, callbacks=[told]).run()
+    assert heard == list(range(24))
+
+
 def test_plateau_lowers_the_rate_and_early_stopping_restores_the_best(tmp_path: Path) -> None:
     losses = iter([1.0, 0.5, 0.7, 0.8, 0.9, 0.9])
     stopping = keras.callbacks.EarlyStopping("val_loss", patience=3, restore_best_weights=True)

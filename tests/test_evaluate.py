@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from sklearn import metrics as sklearn_metrics
 
-from cifarlab.data import Dataset, Split
+from cifarlab.data import Dataset, Split, load_dataset
 from cifarlab.errors import DataError, RunError, UnknownNameError
 from cifarlab.evaluate import Evaluation, evaluate, predict_views, views
 from cifarlab.metrics import expected_calibration_error, softmax
@@ -226,6 +226,13 @@ def test_classes_in_another_order_are_never_mixed_up(run, tiny_dataset) -> None:
     )
     with pytest.raises(DataError, match="has the classes"):
         evaluate(run, data=swapped)
+
+
+def test_images_of_another_size_are_refused(run, tiny_folder) -> None:
+    data = load_dataset(tiny_folder, image_size=8)
+    with pytest.raises(DataError, match=r"loaded at 8 pixels and .*run wants 16"):
+        evaluate(run, data=data)
+    assert run.result["test_looks"] == 0
 
 
 # --- calibration ---

@@ -136,6 +136,7 @@ def test_lengths_in_pixels_follow_the_size_of_the_images() -> None:
         ("model_options.dropout", "0.25", 0.25),
         ("model_options.blocks", "[[8], [16, 16]]", ((8,), (16, 16))),
         ("model_options.kind", "wide", "wide"),
+        ("model_options.batch_norm", "False", False),  # the text would be taken for true
     ],
 )
 def test_a_text_becomes_the_field(key: str, text: str, expected: object) -> None:
@@ -177,6 +178,9 @@ def test_one_field_switches_a_group_on_and_none_off() -> None:
         ("epochs", "true", "epochs must be a whole number, got True"),
         ("epochs", "none", "epochs must be a whole number, got None"),
         ("epochs", "", "epochs must be a whole number, got ''"),
+        ("image_size", "large", "image_size must be a whole number, got 'large'"),
+        ("image_size", "1e999", "image_size must be a whole number, got inf"),
+        ("image_size", "0", "image_size must be above 0"),
         ("learning_rate", "[0.1]", r"learning_rate must be a number, got \[0.1\]"),
         ("learning_rate", "false", "learning_rate must be a number, got False"),
         ("learning_rate", "NaN", "learning_rate must be a number"),
@@ -202,6 +206,11 @@ def test_a_wrong_setting_is_one_line_that_names_it(key: str, text: str, message:
     with pytest.raises(UsageError, match=message) as error:
         replace_fields(BASE, {key: text})
     assert "\n" not in str(error.value)
+
+
+def test_no_group_has_no_lengths_to_follow_the_size_of_the_images() -> None:
+    with pytest.raises(UsageError, match="augmentation must be an object, got None"):
+        replace_fields(BASE, {"augmentation": "none", "image_size": "64"})
 
 
 # --- what cannot be trained ---

@@ -201,6 +201,15 @@ def test_a_figure_that_json_cannot_say_leaves_the_old_file(run) -> None:
     assert everything(run.path) == before
 
 
+def test_the_current_folder_has_a_name_to_put_others_beside(run, monkeypatch) -> None:
+    monkeypatch.chdir(run.path)
+    assert Run(".").path.with_name("run-again") == run.path.resolve().with_name("run-again")
+    (run.path / "below").mkdir()
+    monkeypatch.chdir(run.path / "below")
+    assert Run("..").path == run.path.resolve()
+    assert Run("../../run").path == Path("../../run")  # any other stays as it was written
+
+
 # --- damage ---
 
 

@@ -147,6 +147,18 @@ def test_further_callbacks_of_keras_work_unchanged(tmp_path: Path, tiny_dataset:
     assert len(logged) == 3
 
 
+def test_weights_that_a_further_callback_puts_back_are_named(
+    tmp_path: Path, tiny_dataset: Dataset
+) -> None:
+    rates = keras.callbacks.LearningRateScheduler(lambda epoch, rate: 1e-3 if epoch == 0 else 10.0)
+    best = keras.callbacks.EarlyStopping("val_loss", patience=9, restore_best_weights=True)
+    recipe = replace(DEBUG, plateau=None, early_stopping=None, epochs=2)
+    run = train(tiny_dataset, recipe, out=tmp_path / "run", callbacks=[rates, best])
+    losses = [row["val_loss"] for row in run.history]
+    assert losses[0] < losses[1]
+    assert (run.result["best_epoch"], run.result["epochs_run"]) == (1, 2)
+
+
 def test_tensorboard_logs_are_written_where_asked(tmp_path: Path, tiny_dataset: Dataset) -> None:
     pytest.importorskip("tensorboard")
     run = train(tiny_dataset, DEBUG, epochs=1, out=tmp_path / "run", tensorboard=True)

@@ -16,6 +16,7 @@ from cifarlab.data import Dataset, Split, channel_statistics, load_dataset, one_
 from cifarlab.engine import Memory, Program, layers_compute_in
 from cifarlab.errors import DataError, RunError, UsageError
 from cifarlab.models import adapt, create_model
+from cifarlab.models.describe import telling_line
 from cifarlab.optim import make_loss
 from cifarlab.recipes import Recipe, with_epochs
 from cifarlab.run import Run
@@ -106,11 +107,7 @@ def describe_data(data: Dataset, recipe: Recipe) -> dict[str, Any]:
     training, validation = data.carve(recipe.validation, SPLIT_SEED)
     if len(training) == 0:
         raise DataError(f"{data.name}: no training image is left beside validation")
-    if data.image_size != recipe.image_size:
-        raise DataError(
-            f"{data.name} was loaded at {data.image_size} pixels and the recipe wants "
-            f"{recipe.image_size}: load_dataset(…, image_size={recipe.image_size})"
-        )
+    _require_image_size(data, recipe.image_size, "the recipe")
     mean: tuple[float, ...] = (0.0,) * 3
     std: tuple[float, ...] = (255.0,) * 3
     if recipe.pixels == "standard":
@@ -132,6 +129,14 @@ def describe_data(data: Dataset, recipe: Recipe) -> dict[str, Any]:
         },
         "preprocessing": {"pixels": recipe.pixels, "mean": mean, "std": std},
     }
+
+
+def _require_image_size(data: Dataset, size: int, wanted_by: object) -> None:
+    if data.image_size != size:
+        raise DataError(
+            f"{data.name} was loaded at {data.image_size} pixels and {wanted_by} wants {size}: "
+            f"load_dataset(…, image_size={size})"
+        )
 
 
 def describe_model(recipe: Recipe, data: Dataset, preprocessing: dict[str, Any]) -> dict[str, Any]:
@@ -160,15 +165,28 @@ def make_model(
 
     Raises:
         UsageError: it cannot be built, or not for several sizes of images where the recipe asks
-            for those.
+            for those, or the smallest of these leaves nothing for its later layers.
     """
     if recipe.sizes:
         description = {**description, "image_size": None}
     with layers_compute_in(precision):
         model = create_model(**description)
+    if recipe.sizes:
+        _require_fit(model, min(*recipe.sizes, recipe.image_size))
     if images is not None:
         adapt(model, images)
     return model
+
+
+def _require_fit(model: keras.Model, size: int) -> None:
+    """Refuse images that a model for any size, which is built without one, cannot take."""
+    try:
+        model.compute_output_shape((1, size, size, 3))
+    except ValueError as error:
+        raise UsageError(
+            f"the model {model.name} cannot take {size}-pixel images, the smallest of sizes and "
+            f"image_size: {telling_line(str(error))}"
+        ) from error
 
 
 def load_again(run: Run, source: str | Path | None = None, *, download: bool = True) -> Dataset:
@@ -190,7 +208,7 @@ def find_data(
 
     Raises:
         RunError: the run's own data is no longer what it was.
-        DataError: other classes.
+        DataError: other classes, or a dataset with images of another size.
     """
     known = run.data
     dataset = data if isinstance(data, Dataset) else load_again(run, data, download=download)
@@ -205,4 +223,5 @@ def find_data(
             f"{dataset.name} has the classes {', '.join(dataset.class_names)}; "
             f"{run.path} knows {', '.join(known['class_names'])}"
         )
+    _require_image_size(dataset, known["image_size"], run.path)
     return dataset

@@ -42,7 +42,7 @@ class Run:
     """A run folder, read anew at each access.
 
     Args:
-        path: the folder.
+        path: the folder; ``.`` stands for its whole path, which has a name to put others beside.
 
     Raises:
         RunError: it is not there, or is not a run; any access raises it for a damaged file.
@@ -55,7 +55,7 @@ class Run:
     """
 
     def __init__(self, path: str | os.PathLike[str]):
-        self.path = Path(path)
+        self.path = Path(path) if Path(path).name not in ("", "..") else Path(path).resolve()
         if not self.path.is_dir():
             raise RunError(f"there is no run folder {self.path}; train one with: cifarlab train")
         for name in ("recipe.json", "data.json", "environment.json", "result.json"):

@@ -194,13 +194,12 @@ def _fit(
 
     twin = in_layers(program.precision)
     call = forward(model, make_model(recipe, start.description) if twin else model)
-    own = [*make_callbacks(recipe), *_tensorboard(run)]
     loop = Loop(
         program=program,
         seed=seed,
         epochs=recipe.epochs,
         validate=_validator(call, validation) if len(validation) else None,
-        callbacks=[*own, *callbacks],
+        callbacks=[*make_callbacks(recipe), *_tensorboard(run), *callbacks],
         checkpoint=run.path / "checkpoint.safetensors",
         on_epoch=run.write_history,
         display=display,
@@ -217,7 +216,7 @@ def _fit(
 
     run.save_model(model, start.description)
     run.update_result(
-        **summarize(progress.history, recipe.epochs, own),
+        **summarize(progress.history, recipe.epochs, loop.callbacks),
         **_calibration(call, validation, recipe.tta),
         batch_size=program.batch_size,
         hard=program.hard,
@@ -249,13 +248,12 @@ def summarize(
     history: list[dict[str, Any]], epochs: int, callbacks: list[keras.callbacks.Callback]
 ) -> dict[str, Any]:
     """How long it went and which epoch's weights were kept, counted from 1."""
-    stopping = next((c for c in callbacks if isinstance(c, keras.callbacks.EarlyStopping)), None)
-    kept = len(history)
-    if stopping and stopping.restore_best_weights:
-        kept = stopping.best_epoch + 1
+    stopping = [c for c in callbacks if isinstance(c, keras.callbacks.EarlyStopping)]
+    # Each puts its best weights back in its turn, if it has seen any.
+    kept = [c.best_epoch + 1 for c in stopping if c.restore_best_weights and c.best_weights]
     return {
         "epochs_run": len(history),
-        "best_epoch": kept,
+        "best_epoch": kept[-1] if kept else len(history),
         "stopped_early": len(history) < epochs,
     }
 

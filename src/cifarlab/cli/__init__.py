@@ -121,6 +121,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: always, with the exit status that the module names.
     """
+    if sys.stdout is None:  # closed before we began: nobody reads what is written
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     # A file's name need not be valid UTF-8: show it escaped rather than fail on it.
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     status = _status(arguments)

@@ -26,7 +26,8 @@ _PIPE_WIDTH = 200
 
 
 def _console(*, stderr: bool) -> Console:
-    limited = (sys.stderr if stderr else sys.stdout).isatty() or "COLUMNS" in os.environ
+    stream = sys.stderr if stderr else sys.stdout  # None where it was closed before we began
+    limited = (stream is not None and stream.isatty()) or "COLUMNS" in os.environ
     return Console(stderr=stderr, width=None if limited else _PIPE_WIDTH)
 
 

@@ -59,7 +59,8 @@ def assemble(
         notes: what to tell the user beyond what is told here.
 
     Raises:
-        DataError: fewer than two classes, classes that differ between splits, an unreadable image.
+        DataError: fewer than two classes, classes that differ between splits, a class whose name is
+            no text, an unreadable image.
     """
     splits: dict[str, list[ImageFile]] = defaultdict(list)
     for file in sorted(files, key=lambda file: file.name):
@@ -95,6 +96,8 @@ def _class_names(splits: dict[str, list[ImageFile]], source: Path) -> list[str]:
     """The classes of train, sorted; the other splits must know the same ones, by name."""
     present = {split: {file.label for file in files} for split, files in splits.items() if files}
     train = present.pop("train")
+    for name in train:
+        _require_unicode(name, source)
     for split, labels in present.items():
         if extra := sorted(labels - train):
             raise DataError(
@@ -111,6 +114,17 @@ def _class_names(splits: dict[str, list[ImageFile]], source: Path) -> list[str]:
             f"{source} has one class only ({min(train)!r}); a classifier needs two or more"
         )
     return sorted(train, key=_natural)
+
+
+def _require_unicode(name: str, source: Path) -> None:
+    """Refuse the name of a folder whose bytes are no text: nothing could print or draw it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise DataError(
+            f"{source}: the folder {name!a} has no name in UTF-8; rename it, because its name is "
+            "its class's"
+        ) from None
 
 
 def _natural(name: str) -> tuple[int, int, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 import re
 from dataclasses import replace
@@ -14,12 +15,13 @@ import numpy as np
 from cifarlab.data import cifar, download, places
 from cifarlab.data.containers import is_archive
 from cifarlab.data.dataset import Dataset, Split
-from cifarlab.data.decode import FITS, fit_image
+from cifarlab.data.decode import FITS, MAX_PIXELS, fit_image
 from cifarlab.data.folder import load_folder
 from cifarlab.data.holdout import random_keys, stratified_holdout
 from cifarlab.data.table import load_table
 from cifarlab.errors import DataError, DataNotFoundError, UnknownNameError, UsageError
 
+MAX_SIDE = math.isqrt(MAX_PIXELS)
 _SEARCH_SWITCHES = "set CIFARLAB_DATA to a folder that holds it, or train with --fallback digits"
 
 
@@ -53,7 +55,8 @@ def load_dataset(
 
     Raises:
         UnknownNameError: no dataset and no file has that name, or ``fit`` is unknown.
-        UsageError: ``image_size`` is no whole number of 1 or more.
+        UsageError: ``image_size`` is no whole number of 1 or more, or a picture of that side would
+            be larger than those that are read.
         DataNotFoundError: CIFAR-10 is neither on this machine nor reachable.
         DataError: what is there is damaged or unfit; the message says what and where.
 
@@ -62,8 +65,9 @@ def load_dataset(
         >>> data.train.images.shape, data.test_size
         ((1438, 16, 16, 3), 359)
     """
-    if isinstance(image_size, bool) or not isinstance(image_size, int) or image_size < 1:
-        raise UsageError(f"image_size must be a whole number of 1 or more, not {image_size!r}")
+    if type(image_size) is not int or not 1 <= image_size <= MAX_SIDE:
+        allowed = f"a whole number from 1 to {MAX_SIDE}"
+        raise UsageError(f"image_size must be {allowed}, not {image_size!r}")
     if fit not in FITS:
         raise UnknownNameError("fit", fit, FITS)
     try:

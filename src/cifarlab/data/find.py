@@ -17,7 +17,7 @@ def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     A file stands for itself, whatever its name. A folder stands for all files under it that have
     an image's extension, sorted, without hidden ones. A pattern (`*`, `?`, `[`) stands for what it
     matches, sorted, each file once; `**` is any depth. A path where there is nothing is left in the
-    list, for the prediction to say so.
+    list, for the prediction to say so; so is a folder that may not be read.
 
     Raises:
         ImageError: there is no image in a folder, or nothing matches a pattern.
@@ -37,8 +37,9 @@ def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
 
 def _images_under(folder: Path) -> list[Path]:
     """Visible files with an image's extension at any depth, sorted; links to folders are left."""
-    found = []
-    for parent, folders, files in os.walk(folder):
+    found: list[Path] = []
+    closed = lambda error: found.append(Path(error.filename))  # noqa: E731
+    for parent, folders, files in os.walk(folder, onerror=closed):
         folders[:] = [name for name in folders if not name.startswith(".")]
         visible = (name for name in files if not name.startswith("."))
         found += [Path(parent, n) for n in visible if Path(n).suffix.lower() in EXTENSIONS]

@@ -5,7 +5,8 @@
                                 photos/test/cat/2.jpg …
 
 Class folders are searched to any depth. A folder called like a split is one if it holds folders and
-no images (``train`` with images in it is a class of trains). Hidden files are passed over.
+no images (``train`` with images in it is a class of trains). Hidden files are passed over; links to
+folders within a class are not followed, lest they lead in circles, and are noted.
 """
 
 from __future__ import annotations
@@ -107,10 +108,17 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """The visible files in a folder and the folders below it, by name."""
-    for place, below, names in os.walk(folder):
+    """The visible files in a folder and the folders below it, by name, and links to folders."""
+    for place, below, names in os.walk(folder, onerror=_refuse):
         below[:] = sorted(filter(_is_visible, below))
-        yield from (Path(place, name) for name in sorted(filter(_is_visible, names)))
+        links = [name for name in below if os.path.islink(os.path.join(place, name))]
+        visible = [*filter(_is_visible, names), *links]
+        yield from (Path(place, name) for name in sorted(visible))
+
+
+def _refuse(error: OSError) -> None:
+    """A folder that cannot be read; left to itself `os.walk` passes over its images in silence."""
+    raise error
 
 
 def _is_image(path: Path) -> bool:

@@ -44,8 +44,10 @@ def name_keys(names: Iterable[str]) -> NDArray[np.uint64]:
         >>> int(name_keys(["cat/1.png"])[0]) == int(name_keys(["dog/1.png", "cat/1.png"])[1])
         True
     """
-    composed = (unicodedata.normalize("NFC", name).encode() for name in names)
-    keys = [int.from_bytes(hashlib.sha256(name).digest()[:8], "big") for name in composed]
+    composed = (unicodedata.normalize("NFC", name) for name in names)
+    # A file's name need not be valid Unicode; Python shows such bytes as lone surrogates.
+    encoded = (name.encode("utf-8", "surrogatepass") for name in composed)
+    keys = [int.from_bytes(hashlib.sha256(name).digest()[:8], "big") for name in encoded]
     return np.array(keys, dtype=np.uint64)
 
 

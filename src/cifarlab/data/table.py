@@ -64,6 +64,11 @@ def _read_rows(path: Path, rows: csv.DictReader) -> list[ImageFile]:
 
 
 def _image_file(path: Path, line: int, row: Mapping[str | None, str | None]) -> ImageFile:
+    if any(row.get(None) or ()):  # such as splits that the header does not name: test in train
+        raise DataError(
+            f"{path}, line {line}: it has more values than the first line has names; name every "
+            "column there, and quote what holds a comma"
+        )
     name, label, split = ((row.get(key) or "").strip() for key in ("path", "label", "split"))
     if not name or not label:
         raise DataError(f"{path}, line {line}: it needs a path and a label")

@@ -196,4 +196,8 @@ def _follows_steps(callback: Any) -> bool:
     """Whether a callback wants to hear of every step, so that steps run one at a time."""
     hooks = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
     base = keras.callbacks.Callback
-    return any(getattr(type(callback), hook) is not getattr(base, hook) for hook in hooks)
+    # Asked of the callback rather than of its class, because a LambdaCallback has hooks of its own.
+    return any(
+        getattr(getattr(callback, hook), "__func__", None) is not getattr(base, hook)
+        for hook in hooks
+    )

@@ -12,6 +12,8 @@ from typing import Any
 from cifarlab.errors import UnknownNameError, UsageError
 from cifarlab.recipes.recipe import field_types
 
+WORDS = {"none": None, "null": None, "true": True, "false": False}  # also as Python writes them
+
 
 def set_path(cls: type, value: dict[str, Any], key: str, text: str, prefix: str = "") -> None:
     """Set the field `key` (dotted) of the JSON form `value` of the dataclass `cls` to `text`.
@@ -37,14 +39,18 @@ def set_path(cls: type, value: dict[str, Any], key: str, text: str, prefix: str 
         value[head] = _parse(hint, text, name)
 
 
-def scale_lengths(value: dict[str, Any], factor: float, set_already: Container[str]) -> None:
-    """Multiply the lengths in pixels of a recipe's JSON form `value`, but those set already.
+def scale_lengths(value: dict[str, Any], before: int, set_already: Container[str]) -> None:
+    """Bring the lengths in pixels of a recipe's JSON form `value`, but those set already, from
+    images of `before` pixels to its own.
 
     A recipe for images of 32 pixels that trains on crops of 28 would else train on a corner of
     larger ones, and be measured on them whole.
     """
-    if factor == 1:
+    size = value["image_size"]
+    fits = type(size) is int and 0 < size < 2**53 and isinstance(value["augmentation"], dict)
+    if size == before or not fits:  # what does not fit is refused when the recipe is built
         return
+    factor = size / before
     if "sizes" not in set_already:
         value["sizes"] = [max(1, round(factor * size)) for size in value["sizes"]]
     for name, of_type in (("crop", round), ("cutout", round), ("blur", float)):
@@ -61,17 +67,15 @@ def _parse(hint: Any, text: str, name: str) -> Any:
     """`text` as a JSON value for a field of type `hint`, checked when the recipe is built."""
     if hint is str or typing.get_origin(hint) is typing.Literal:
         return text
-    if text.lower() in ("none", "null"):
-        return None
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    if dataclasses.is_dataclass(hint):
+    if dataclasses.is_dataclass(hint) and text.lower() not in WORDS:
         fields = ", ".join(f"{name}.{field.name}" for field in dataclasses.fields(hint))
         raise UsageError(f"recipe: {name} is a group: set one of {fields}, or {name}=none")
     return _json_or_text(text)
 
 
 def _json_or_text(text: str) -> Any:
+    if text.lower() in WORDS:
+        return WORDS[text.lower()]
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except ValueError:

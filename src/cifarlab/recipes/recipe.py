@@ -167,7 +167,7 @@ def replace_fields(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
         set_path(Recipe, value, key, text)
     if "batch_size" in settings and "least_batch" not in settings:
         value["least_batch"] = 0
-    scale_lengths(value, value["image_size"] / recipe.image_size, set_already=settings)
+    scale_lengths(value, recipe.image_size, set_already=settings)
     changed = Recipe.from_json(value)
     if "epochs" in settings:
         held = with_epochs(recipe, changed.epochs)
