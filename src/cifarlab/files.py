@@ -63,8 +63,12 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def write_text(path: str | os.PathLike[str], content: str) -> None:
-    """Replace ``path`` by ``content`` in UTF-8 with Unix line ends."""
-    write_bytes(path, content.encode("utf-8"))
+    """Replace ``path`` by ``content`` in UTF-8 with Unix line ends.
+
+    A file's name need not be valid UTF-8: a byte of it that is not becomes ``\\udc..``, which JSON
+    reads back as that byte.
+    """
+    write_bytes(path, content.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
