@@ -16,7 +16,7 @@ import cifarlab
 from cifarlab import metrics
 from cifarlab.answers import read_answers
 from cifarlab.cli import main
-from cifarlab.compare import compare
+from cifarlab.compare import against_first, compare
 from cifarlab.compare.flips import write_flips
 from cifarlab.compare.folder import write_comparison
 from cifarlab.data import load_dataset
@@ -159,6 +159,18 @@ def test_more_than_two_are_set_against_the_first_with_holm(tmp_path) -> None:
     assert "p = 0.031, by Holm 0.062" in found.sentences[0]
 
 
+def test_the_best_of_many_equals_is_not_called_better(tmp_path) -> None:
+    """Chosen by its luck from five: against the others alone p would be 0.031, over all 0.078."""
+    chosen = [make_run(tmp_path / "best", answers()), make_run(tmp_path / "low", answers(range(8)))]
+    chosen += [make_run(tmp_path / f"r{k}", answers(range(k, k + 2))) for k in (20, 30, 40)]
+    found = compare(*chosen, split="val")
+    contestants = list(found.contestants)
+    assert found.pairs[0].p_holm == pytest.approx(4 / 2**7)
+    pairs = against_first(contestants, found.labels, first_is_best=True)
+    assert [pair.p_holm for pair in pairs] == [pytest.approx(10 / 2**7), 1, 1, 1]
+    assert (found.pairs[0].different, pairs[0].different) == (True, False)
+
+
 def test_runs_of_one_name_are_told_apart_by_their_paths(tmp_path) -> None:
     a = make_run(tmp_path / "x" / "run", answers(range(5)))
     b = make_run(tmp_path / "y" / "run", answers())
@@ -235,6 +247,8 @@ def test_several_pairs_of_seeds_hold_together(tmp_path) -> None:
     alone, together = compare(*groups[:2], split="val"), compare(*groups, split="val")
     assert together.pairs[0].confidence == 0.975
     assert together.pairs[0].interval[1] < alone.pairs[0].interval[1]
+    chosen = against_first(list(together.contestants), together.labels, first_is_best=True)
+    assert chosen[0].confidence == pytest.approx(1 - 0.05 / 3)
 
 
 def test_one_model_against_several_seeds_is_refused(tmp_path, pair) -> None:
