@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -48,6 +50,7 @@ def test_name_keys_hold_out_the_same_files_in_any_order_and_company() -> None:
     _, held = stratified_holdout(np.zeros(51), 0.2, name_keys(more))
     assert len({more[i] for i in held} & chosen) >= 9
     assert name_keys(["caf\u00e9"]) == name_keys(["cafe\u0301"])
+    assert name_keys([os.fsdecode(b"caf\xe9")]) != name_keys(["caf"])  # a name that is not UTF-8
 
 
 @pytest.mark.parametrize("counts", [[100, 100, 100], [97, 31, 8], [1, 2, 3], [7] * 9])

@@ -44,7 +44,9 @@ def name_keys(names: Iterable[str]) -> NDArray[np.uint64]:
         >>> int(name_keys(["cat/1.png"])[0]) == int(name_keys(["dog/1.png", "cat/1.png"])[1])
         True
     """
-    composed = (unicodedata.normalize("NFC", name).encode() for name in names)
+    composed = (  # a file's name need not be valid UTF-8
+        unicodedata.normalize("NFC", name).encode("utf-8", "surrogateescape") for name in names
+    )
     keys = [int.from_bytes(hashlib.sha256(name).digest()[:8], "big") for name in composed]
     return np.array(keys, dtype=np.uint64)
 
