@@ -158,6 +158,8 @@ def test_calibration_shows_errors_temperature_thresholds_and_diagram(tmp_path):
     counts = [each["count"] for each in run.result["reliability"] if each["count"]]
     for number in counts:
         assert f" % {number} " in text
+    (run.path / "predictions-test.npz").unlink()
+    assert "divided by 0.5, fitted on validation" in report(run).sections["calibration"]
 
 
 def test_figures_of_result_json_stand_beside_loss_and_by_class(run):

@@ -23,7 +23,7 @@ def calibration(facts: Facts) -> dict[str, Any] | None:
         "words": [*_average(facts), _temperature(facts)],
         "before": percent(facts.figures.get("ece_uncalibrated")),
         "after": percent(facts.figures.get("ece")),
-        "temperature": number(facts.figures.get("temperature", facts.temperature)),
+        "temperature": number(facts.figures.get("temperature")),
         "area": area(facts),
         "answering": [*_thresholds(facts), *_selective(facts)],
         "diagram": _diagram(facts, bins) if bins else None,
@@ -33,15 +33,17 @@ def calibration(facts: Facts) -> dict[str, Any] | None:
 
 
 def _average(facts: Facts) -> list[str]:
-    """How sure it is on average, beside how often it is right."""
+    """How sure it is on average, beside how often it is right, and whether the draw explains it."""
     if facts.predictions is None:
         return []
     mean = float(metrics.softmax(facts.logits).max(axis=1).mean())
     gap = mean - facts.figures["accuracy"]
+    n, (low, high) = facts.figures["n"], facts.figures["accuracy_ci95"]
     verdict = "as sure as it may be, within half a point"
     if abs(gap) >= 0.005:
         verdict = f"too {'sure' if gap > 0 else 'modest'} by {points(gap)}"
-    n = facts.figures["n"]
+        if low <= mean <= high:
+            verdict = f"{points(gap)} apart, which of {count(n, 'image')} may be chance"
     right, sure = percent(facts.figures["accuracy"], n), percent(mean, n)
     return [f"On average it is {sure} sure of its answers, and {right} are right: {verdict}."]
 
@@ -51,7 +53,8 @@ def _temperature(facts: Facts) -> str:
     if not facts.result.get("calibration"):
         return "Its probabilities are as the model gives them: none was calibrated on validation."
     after, before = facts.figures.get("ece"), facts.figures.get("ece_uncalibrated")
-    sentence = f"Its logits are divided by {number(facts.temperature)}, fitted on validation"
+    temperature = number(facts.figures.get("temperature"))
+    sentence = f"Its logits are divided by {temperature}, fitted on validation"
     if before is None:
         return sentence + "."
     return f"{sentence}: calibration error {percent(after)}, without it {percent(before)}."

@@ -20,7 +20,7 @@ FIGURES = ("n", "accuracy", "accuracy_ci95", "loss", "ece", "per_class", "confus
 # What `evaluate` says besides; runs of before these figures were there lack them.
 FURTHER = (
     *("balanced_accuracy", "balanced_accuracy_ci95", "top_k_accuracy", "brier_score", "aurc"),
-    *("ece_uncalibrated", "reliability", "roc_auc", "average_precision"),
+    *("temperature", "ece_uncalibrated", "reliability", "roc_auc", "average_precision"),
 )
 # What the files of `cifarlab robustness`, `evaluate --unknown` and `audit` hold at least.
 ROBUSTNESS = ("split", "n", "severities", "clean", "mean_corruption_accuracy", "corruptions")
