@@ -109,8 +109,8 @@ class Robustness:
         if not names:
             return None
         shares = np.mean([self.right[name].mean(axis=0) for name in names], axis=0)
-        _, low, high = metrics.mean_interval(shares.tolist())
-        return None if low is None or high is None else (max(low, 0.0), min(high, 1.0))
+        _, low, high = metrics.mean_interval(shares.tolist(), within=(0, 1))
+        return None if low is None or high is None else (low, high)
 
     def to_json(self) -> dict[str, Any]:
         """Every figure as JSON-ready values; this is what ``robustness.json`` holds."""

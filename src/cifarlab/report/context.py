@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -174,7 +175,8 @@ def _measured(facts: Facts) -> list[tuple[str, str, str, str | None]]:
     """The figures of the evaluated split; those that an older run lacks are left out."""
     figures, bounds = facts.figures, ""
     if facts.predictions is not None:
-        _, low, high = mean_interval(log_losses(facts.logits, facts.predictions["labels"]).tolist())
+        losses = log_losses(facts.logits, facts.predictions["labels"]).tolist()
+        _, low, high = mean_interval(losses, within=(0, math.inf))
         bounds = f"95 %: {low:.3f} to {high:.3f}" if low is not None else ""
     rows: list[tuple[str, str, str, str | None]] = [
         (f"{facts.split} loss", number(figures["loss"]), bounds, "loss")

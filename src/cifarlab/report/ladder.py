@@ -158,7 +158,6 @@ def hardest(found: Mapping[str, Any]) -> list[str]:
 def _row(number: int, rung: Mapping[str, Any]) -> dict[str, Any]:
     gain, (low, high) = rung["gain"], rung["accuracy_ci95"]
     over_seeds = gain is not None and gain["method"] in ("welch", "seeds")
-    low, high = max(0.0, low), min(1.0, high)
     accuracy = {
         "text": percent(rung["accuracy_mean"], rung["images"]),
         "note": interval([low, high], rung["images"]),
