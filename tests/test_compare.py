@@ -240,6 +240,25 @@ def test_seeds_that_scatter_cannot_be_told_apart(tmp_path) -> None:
     found = compare(seeds(tmp_path, "one", [4, 20]), seeds(tmp_path, "two", [2, 17]), split="val")
     assert not found.pairs[0].different
     assert "cannot tell two (2 runs) from one (2 runs)" in found.sentences[0]
+    assert found.to_json()["contestants"][0]["accuracy_mean_ci95"] == [0, 1]  # no share is beyond
+
+
+def test_seeds_without_any_spread_are_no_certainty(tmp_path) -> None:
+    groups = seeds(tmp_path, "one", [9, 9, 9]), seeds(tmp_path, "two", [4, 4, 4])
+    found = compare(*groups, split="val")
+    assert found.sentences == [
+        "60 val images cannot tell two (3 runs) from one (3 runs): two (3 runs) is 8.33 points "
+        "ahead (all runs of each are equally accurate, which leaves other seeds open)."
+    ]
+    assert found.to_json()["pairs"][0]["different"] is False
+    assert not found.warnings
+
+
+def test_a_seed_that_is_there_twice_is_warned_of(tmp_path) -> None:
+    one, two = seeds(tmp_path, "one", [9, 10]), seeds(tmp_path, "two", [4, 5])
+    again = make_run(tmp_path / "again", answers(range(4)), seed=0, recipe="two")
+    (warning,) = compare(one, [*two, again], split="val").warnings
+    assert warning.startswith("2 runs of two (3 runs) have the seed 0: made again")
 
 
 def test_several_pairs_of_seeds_hold_together(tmp_path) -> None:

@@ -64,8 +64,13 @@ class Pair:
         """Whether the data tell them apart, at 5 % over all pairs together."""
         if self.seeds:
             _, low, high = self.interval
-            return low > 0 or high < 0
+            return not self.without_spread and (low > 0 or high < 0)
         return (self.test.p_value if self.p_holm is None else self.p_holm) <= LEVEL
+
+    @property
+    def without_spread(self) -> bool:
+        """Whether all runs of each are equally accurate: nothing says how far others may lie."""
+        return self.seeds and all(len(set(each.accuracies)) == 1 for each in (self.a, self.b))
 
     @property
     def only_a(self) -> NDArray[np.int64]:
@@ -102,6 +107,8 @@ class Pair:
             members = f"{len(self.b.members)} and {len(self.a.members)} runs"
             bounds += f", Welch, {members}"
             bounds += f", for all {self.pairs} pairs together" if self.pairs > 1 else ""
+        if self.without_spread:
+            bounds = "all runs of each are equally accurate, which leaves other seeds open"
         gap = f"{100 * difference:.2f} points"
         if self.different:
             return f"{ahead.name} is better than {behind.name} on {images}, by {gap} ({bounds})."
