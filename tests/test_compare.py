@@ -281,7 +281,8 @@ def test_one_model_against_several_seeds_is_refused(tmp_path, pair) -> None:
 def test_files_of_every_form_say_the_same(tmp_path, pair) -> None:
     given = answers(range(6, 10))
     forms = {
-        name: tmp_path / name for name in ("n.csv", "i.txt", "i.npy", "s.npy", "l.npy", "p.npz")
+        name: tmp_path / name
+        for name in ("n.csv", "i.txt", "i.npy", "s.npy", "l.npy", "p.npz", "b.npz")
     }
     forms["n.csv"].write_text("\ufeff" + "".join(f'"{NAMES[c]}"\r\n' for c in given), "utf-8")
     forms["i.txt"].write_text("\n".join(map(str, given)) + "\n\n")
@@ -289,6 +290,8 @@ def test_files_of_every_form_say_the_same(tmp_path, pair) -> None:
     np.save(forms["s.npy"], np.array(NAMES)[given])
     np.save(forms["l.npy"], np.eye(3)[given] * 3)
     np.savez(forms["p.npz"], predictions=given, labels=LABELS)
+    stored = np.array(NAMES, "S")  # as h5py and old NumPy files hold text
+    np.savez(forms["b.npz"], predictions=stored[given], class_names=stored)
     for path in forms.values():
         found = compare(pair[0], path, split="val")
         np.testing.assert_array_equal(found.contestants[1].predictions[0], given)
@@ -338,6 +341,7 @@ def test_names_win_over_indices(tmp_path) -> None:
         ("a.npy", np.zeros((4, 5)), ["5 classes", "there are 3"]),
         ("a.npy", np.array([0, -1]), ["row 1", "class -1"]),
         ("a.npy", b"no array", ["cannot be read"]),
+        ("a.npy", np.array([b"caf\xe9"]), ["cannot be read", "utf-8"]),
         ("a.npz", {"answers": np.zeros(3, int)}, ["neither logits nor predictions"]),
         ("a.npz", {"predictions": LABELS, "labels": LABELS[:5]}, ["60 answers but 5 labels"]),
         ("a.npz", {"logits": 2 * np.eye(3), "temperature": np.array(-1.0)}, ["above 0"]),
