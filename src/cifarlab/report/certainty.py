@@ -10,6 +10,7 @@ from cifarlab import metrics, panels
 from cifarlab.report.embed import figure_svg
 from cifarlab.report.facts import Facts
 from cifarlab.report.numbers import UNKNOWN, count, number, percent, points, probability
+from cifarlab.unknowns.separation import known_rule
 
 POINTS = 250  # of the risk-coverage curve: more would only make the file larger
 
@@ -141,10 +142,7 @@ def unknowns(facts: Facts) -> list[str]:
     """What ``known`` in an answer of ``predict`` means, and where its threshold lies."""
     if "known_threshold" not in facts.result:
         return []
-    score, threshold = (
-        facts.result.get("known_score", "max_softmax"),
-        facts.result["known_threshold"],
-    )
+    score, threshold = known_rule(facts.result)
     said = (
         "the energy of its logits (the logarithm of the sum of their exponentials)"
         if score == "energy"
@@ -154,7 +152,7 @@ def unknowns(facts: Facts) -> list[str]:
         "In an answer of predict, known is false (the picture is probably of none of the classes) "
         f"where {said} stays below a threshold"
     )
-    if threshold is None or (score != "energy" and not threshold):
+    if threshold is None:
         nothing = "this run held no validation images out to set one, so all it sees is known"
         return [f"{sentence}; {nothing}."]
     at = number(threshold) if score == "energy" else percent(threshold)

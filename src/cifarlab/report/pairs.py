@@ -141,8 +141,8 @@ def _answers(name: str, facts: Facts) -> Answers:
 
 def _alike(first: tuple[Facts, Answers], other: tuple[Facts, Answers]) -> bool:
     """Whether both answered the same images."""
-    split = str(first[0].result.get("split") or "test")
-    if split != str(other[0].result.get("split") or "test"):
+    split = first[0].measured
+    if split != other[0].measured:
         return False
     try:
         same_images([first[1], other[1]], split)
