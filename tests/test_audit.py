@@ -25,7 +25,7 @@ from cifarlab.audit.alignment import (
 )
 from cifarlab.audit.duplicates import EVIDENCE, find_duplicates, nearest
 from cifarlab.audit.labels import confident_suspects, cross_validated_probabilities, deal
-from cifarlab.audit.outliers import imbalance, outlier_scores
+from cifarlab.audit.outliers import FAR, imbalance, outlier_scores
 from cifarlab.data import Dataset, Split, load_dataset
 from cifarlab.errors import DataError, UsageError
 from cifarlab.evaluate import evaluate
@@ -181,6 +181,16 @@ def test_outliers_are_far_from_their_own_class() -> None:
     scores = outlier_scores(x, labels)
     assert set(np.argsort(-scores)[:2].tolist()) == {5, 70}
     assert scores[-2:].tolist() == [0, 0]  # two images have no usual distance
+
+
+def test_what_is_no_copy_in_a_class_of_copies_is_no_outlier() -> None:
+    x = np.random.default_rng(0).normal(size=(100, 16))
+    x[:60] = x[0]
+    labels = np.zeros(100, int)
+    assert 1 < outlier_scores(x, labels).max() < FAR
+    x[:99] = x[0]
+    assert outlier_scores(x, labels).argmax() == 99
+    assert outlier_scores(x, labels).max() > FAR
 
 
 def test_small_classes_are_named() -> None:
