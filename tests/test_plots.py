@@ -77,6 +77,8 @@ def test_curves_together_draw_a_line_for_each_run_by_name():
     )
     assert lines(figure.axes[0]) == {"one": [[1, 0.4]], "two $_{$": [[1, 0.4], [2, 0.7]]}
     assert "two $_{$" in words(figure)
+    hidden = plots.curves_together({"_mine": [epoch(1)]}, "accuracy")
+    assert "mine" in words(hidden)  # matplotlib keeps what begins with _ out of a legend
 
 
 def test_confusion_shows_counts_shares_and_names():

@@ -89,7 +89,8 @@ def curves_together(histories: Mapping[str, History], column: str) -> Figure:
     figure = Figure(figsize=(5.6, 3.4))
     axes = figure.subplots()
     for i, (name, history) in enumerate(histories.items()):
-        axes.plot(*_points(history, column), label=name, marker=_marker(history), **_look(i))
+        label = name.lstrip("_")  # one that begins so is left out of the legend
+        axes.plot(*_points(history, column), label=label, marker=_marker(history), **_look(i))
     _format_panel(axes, column.removeprefix("val_"))
     axes.legend()
     return figure
