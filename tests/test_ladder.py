@@ -369,6 +369,7 @@ def test_the_page_tells_what_is_measured_and_what_is_not(
 def test_one_seed_says_what_its_intervals_are_of(built: tuple[Path, dict]) -> None:
     assert "Means of 2 seeds" in ladder_context(built[1], "")["caption"]
     assert "One seed a rung" in ladder_context(built[1] | {"runs": 1}, "")["caption"]
+    assert "judged by itself: of twenty" in ladder_context(built[1], "")["caption"]
 
 
 # --- the command ---
