@@ -246,10 +246,11 @@ def test_seeds_that_scatter_cannot_be_told_apart(tmp_path) -> None:
 def test_seeds_without_any_spread_are_no_certainty(tmp_path) -> None:
     groups = seeds(tmp_path, "one", [9, 9, 9]), seeds(tmp_path, "two", [4, 4, 4])
     found = compare(*groups, split="val")
-    assert found.sentences == [
+    (sentence,) = found.sentences
+    assert sentence == (
         "60 val images cannot tell two (3 runs) from one (3 runs): two (3 runs) is 8.33 points "
         "ahead (all runs of each are equally accurate, which leaves other seeds open)."
-    ]
+    )
     assert found.to_json()["pairs"][0]["different"] is False
     assert not found.warnings
 

@@ -396,7 +396,8 @@ def test_a_run_without_evaluation_says_so(tmp_path):
 def test_a_run_on_data_without_test_images_is_measured_on_validation(tmp_path):
     counts = {"train": 900, "validation": 100, "test": 0}
     run = make_run(tmp_path / "a", data={"counts": counts})
-    assert f"Run cifarlab evaluate {run.path} --split val to open the validation" in report(run).text
+    command = f"cifarlab evaluate {run.path} --split val"
+    assert f"Run {command} to open the validation images" in report(run).text
     labels = np.arange(60) % 3
     logits = make_logits(labels, 3, right=1)
     run.write_predictions("val", logits=logits, labels=labels, tta=np.array("flip"))
@@ -406,8 +407,8 @@ def test_a_run_on_data_without_test_images_is_measured_on_validation(tmp_path):
     assert "averaged over each image and its mirror image" in page.text
     assert "a-again --split val --tta flip" in page.sections["reproduce"]
     assert f"cifarlab robustness {run.path} does" in page.text
-    none = {"counts": counts | {"validation": 0, "test": 60}}  # where robustness needs another split
-    unheld = report(make_run(tmp_path / "b", data=none)).text
+    none = {"counts": counts | {"validation": 0, "test": 60}}
+    unheld = report(make_run(tmp_path / "b", data=none)).text  # robustness needs another split
     assert f"cifarlab robustness {tmp_path / 'b'} --split test does" in unheld
 
 

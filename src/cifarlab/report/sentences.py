@@ -68,10 +68,8 @@ def _training(facts: Facts) -> str:
 
 
 def _unevaluated(facts: Facts) -> list[str]:
-    sentences = [
-        f"It has not been evaluated on {facts.split} images yet, so nothing here says how good "
-        "it is."
-    ]
+    nothing = "so nothing here says how good it is"
+    sentences = [f"It has not been evaluated on {facts.split} images yet, {nothing}."]
     measured = [row for row in facts.history if row.get("val_accuracy") is not None]
     if measured:
         best = max(measured, key=lambda row: row["val_accuracy"])
