@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cifarlab import metrics, panels
 from cifarlab.report.embed import figure_svg
@@ -88,8 +89,7 @@ def _selective(facts: Facts) -> list[str]:
     if facts.predictions is None:
         return []
     _, risk = metrics.risk_coverage(facts.logits, facts.predictions["labels"])
-    half, whole = risk[(len(risk) - 1) // 2], risk[-1]
-    wrong = f"{percent(half)} are answered wrongly, of all {percent(whole)}"
+    wrong = f"{percent(_at_half(risk))} are answered wrongly, of all {percent(risk[-1])}"
     return [f"Of the surer half of the images {wrong}."]
 
 
@@ -132,10 +132,15 @@ def _curve(facts: Facts) -> Any:
     figure = panels.risk_coverage(coverage[some], risk[some], marks)
     area = facts.figures.get("aurc")
     words = (
-        f"Share of mistakes over the share answered: {percent(risk[len(risk) // 2])} at half of "
+        f"Share of mistakes over the share answered: {percent(_at_half(risk))} at half of "
         f"the images, {percent(risk[-1])} at all of them"
     )
     return figure_svg(figure, "risk", f"{words}; area {number(area, 3)}." if area else words + ".")
+
+
+def _at_half(risk: NDArray[np.float64]) -> float:
+    """The risk (N,) of the surer half of the images; of an odd number the middle one is in it."""
+    return float(risk[(len(risk) - 1) // 2])
 
 
 def unknowns(facts: Facts) -> list[str]:
