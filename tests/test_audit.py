@@ -387,6 +387,16 @@ def test_the_look_at_test_is_counted_before_and_accuracy_is_told_without_leaks(
     assert json.loads((run.path / "audit.json").read_text())["leaked"] == list(result.leaked)
 
 
+def test_another_datasets_sheets_do_not_take_the_place_of_the_runs_own(own) -> None:
+    run, data = own
+    names = {Path(path).name for path in audit(run, data=data).files}
+    before = {name: (run.path / "audit" / name).read_bytes() for name in names}
+    other = dataset(data.train.select(np.arange(60)), data.open_test(), data.class_names)
+    assert {Path(path).parent.name for path in audit(run, data=other).files} == {"audit-other"}
+    assert json.loads((run.path / "audit-other" / "audit.json").read_text())["images"]["train"] == 60
+    assert {name: (run.path / "audit" / name).read_bytes() for name in names} == before
+
+
 def test_suspects_in_test_are_those_of_calibrated_probabilities(own) -> None:
     run, data = own
     fitted = {"temperature": 4.0, "thresholds": {}}
