@@ -393,7 +393,8 @@ def test_another_datasets_sheets_do_not_take_the_place_of_the_runs_own(own) -> N
     before = {name: (run.path / "audit" / name).read_bytes() for name in names}
     other = dataset(data.train.select(np.arange(60)), data.open_test(), data.class_names)
     assert {Path(path).parent.name for path in audit(run, data=other).files} == {"audit-other"}
-    assert json.loads((run.path / "audit-other" / "audit.json").read_text())["images"]["train"] == 60
+    document = json.loads((run.path / "audit-other" / "audit.json").read_text())
+    assert document["images"]["train"] == 60
     assert {name: (run.path / "audit" / name).read_bytes() for name in names} == before
 
 
