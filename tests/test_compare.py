@@ -483,6 +483,17 @@ def test_flips_show_the_images_of_the_split_itself(tmp_path, tiny_folder, monkey
     np.testing.assert_array_equal(drawn["images"], validation.images[:24])
 
 
+def test_pictures_of_flips_are_not_downloaded(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("cifarlab.data.places.find_cifar", lambda: None)
+    monkeypatch.setattr("cifarlab.data.download.fetch_any", lambda *_: pytest.fail("downloads"))
+    known = {"source": "cifar10", "image_size": 32}
+    a = make_run(tmp_path / "a", answers(range(3)), **known)
+    found = compare(a, make_run(tmp_path / "b", answers(), **known), split="val")
+    assert [path.name for path in write_flips(found, tmp_path / "out")] == [
+        *("flips.csv", "flips-1.png"),  # of the images that the runs kept
+    ]
+
+
 # --- the commands ---
 
 

@@ -12,6 +12,7 @@ Everything is read from what was kept: no model answers, no test split is opened
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -114,8 +115,8 @@ def _repeated_seeds(contestants: Sequence[Contestant]) -> list[str]:
     """A seed that several members have is one training, made again."""
     warnings = []
     for each in contestants:
-        runs = [member.run.result for member in each.members if member.run is not None]
-        trained = [(result.get("recipe"), result.get("seed")) for result in runs]
+        runs = [member.run for member in each.members if member.run is not None]
+        trained = [(json.dumps(run.recipe), run.result.get("seed")) for run in runs]
         warnings += [
             f"{trained.count(one)} runs of {each.name} have the seed {one[1]}: made again, a "
             "training says nothing of other seeds, so the interval is too narrow"
