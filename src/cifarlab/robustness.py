@@ -52,6 +52,7 @@ class Robustness:
         seed: of the draw and of the corruptions.
         test_looks: how often this run's test split has been opened, this time included.
         seconds: wall time.
+        own: whether they are of the data that the run was trained on.
 
     Example:
         >>> right = {"fog": np.array([[True, False]]), "shift": np.array([[True, True]])}
@@ -68,6 +69,7 @@ class Robustness:
     seed: int
     test_looks: int
     seconds: float
+    own: bool = True
 
     @property
     def n(self) -> int:
@@ -191,9 +193,10 @@ def measure_robustness(
         table[name] = np.stack([_right(call, each, labels) for each in copies])
     seconds = time.perf_counter() - began
     found = Robustness(
-        split, levels, clean, table, len(opened.labels), seed, opened.test_looks, seconds
+        *(split, levels, clean, table, len(opened.labels), seed, opened.test_looks, seconds),
+        own=opened.own,
     )
-    if opened.own:
+    if found.own:
         write_json(run.path / FILE, found.to_json())
     return found
 

@@ -101,7 +101,8 @@ def duration(seconds: float | None) -> str:
 def quoted(name: str) -> str:
     """A class name as it stands in a sentence: in quotes, unless it is a word.
 
-    One that is written from right to left is isolated, or the numbers after it would be, too.
+    One that is written from right to left is isolated, so that it does not draw the numbers after
+    it to its other side.
 
     Example:
         >>> quoted("cat"), quoted("8")
