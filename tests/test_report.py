@@ -336,7 +336,7 @@ def test_few_images_do_not_say_that_it_is_too_sure(tmp_path):
     gap = metrics.softmax(kept["logits"]).max(axis=1).mean() - run.result["accuracy"]
     assert abs(gap) > 0.005
     text = report(run).text
-    assert f"{100 * abs(gap):.1f} points apart, which of 20 images may be chance" in text
+    assert f"{100 * abs(gap):.1f} points apart, which with 20 images may be chance" in text
     assert "too sure by" not in text
 
 

@@ -45,7 +45,7 @@ def _average(facts: Facts) -> list[str]:
     if abs(gap) >= 0.005:
         verdict = f"too {'sure' if gap > 0 else 'modest'} by {points(gap)}"
         if low <= mean <= high:
-            verdict = f"{points(gap)} apart, which of {count(n, 'image')} may be chance"
+            verdict = f"{points(gap)} apart, which with {count(n, 'image')} may be chance"
     right, sure = percent(facts.figures["accuracy"], n), percent(mean, n)
     return [f"On average it is {sure} sure of its answers, and {right} are right: {verdict}."]
 
