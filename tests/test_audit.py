@@ -25,7 +25,7 @@ from cifarlab.audit.alignment import (
 )
 from cifarlab.audit.duplicates import EVIDENCE, find_duplicates, nearest
 from cifarlab.audit.labels import confident_suspects, cross_validated_probabilities, deal
-from cifarlab.audit.outliers import imbalance, outlier_scores
+from cifarlab.audit.outliers import FAR, imbalance, outlier_scores
 from cifarlab.data import Dataset, Split, load_dataset
 from cifarlab.errors import DataError, UsageError
 from cifarlab.evaluate import evaluate
@@ -181,6 +181,16 @@ def test_outliers_are_far_from_their_own_class() -> None:
     scores = outlier_scores(x, labels)
     assert set(np.argsort(-scores)[:2].tolist()) == {5, 70}
     assert scores[-2:].tolist() == [0, 0]  # two images have no usual distance
+
+
+def test_what_is_no_copy_in_a_class_of_copies_is_no_outlier() -> None:
+    x = np.random.default_rng(0).normal(size=(100, 16))
+    x[:60] = x[0]
+    labels = np.zeros(100, int)
+    assert 1 < outlier_scores(x, labels).max() < FAR
+    x[:99] = x[0]
+    assert outlier_scores(x, labels).argmax() == 99
+    assert outlier_scores(x, labels).max() > FAR
 
 
 def test_small_classes_are_named() -> None:
@@ -375,6 +385,17 @@ def test_the_look_at_test_is_counted_before_and_accuracy_is_told_without_leaks(
     assert result.accuracy["without_leaked"]["accuracy"] == pytest.approx(expected)
     assert result.accuracy["without_leaked"]["n"] == len(rest)
     assert json.loads((run.path / "audit.json").read_text())["leaked"] == list(result.leaked)
+
+
+def test_another_datasets_sheets_do_not_take_the_place_of_the_runs_own(own) -> None:
+    run, data = own
+    names = {Path(path).name for path in audit(run, data=data).files}
+    before = {name: (run.path / "audit" / name).read_bytes() for name in names}
+    other = dataset(data.train.select(np.arange(60)), data.open_test(), data.class_names)
+    assert {Path(path).parent.name for path in audit(run, data=other).files} == {"audit-other"}
+    document = json.loads((run.path / "audit-other" / "audit.json").read_text())
+    assert document["images"]["train"] == 60
+    assert {name: (run.path / "audit" / name).read_bytes() for name in names} == before
 
 
 def test_suspects_in_test_are_those_of_calibrated_probabilities(own) -> None:

@@ -16,7 +16,7 @@ import cifarlab
 from cifarlab import metrics
 from cifarlab.answers import read_answers
 from cifarlab.cli import main
-from cifarlab.compare import compare
+from cifarlab.compare import against_first, compare
 from cifarlab.compare.flips import write_flips
 from cifarlab.compare.folder import write_comparison
 from cifarlab.data import load_dataset
@@ -159,6 +159,18 @@ def test_more_than_two_are_set_against_the_first_with_holm(tmp_path) -> None:
     assert "p = 0.031, by Holm 0.062" in found.sentences[0]
 
 
+def test_the_best_of_many_equals_is_not_called_better(tmp_path) -> None:
+    """Chosen by its luck from five: against the others alone p would be 0.031, over all 0.078."""
+    chosen = [make_run(tmp_path / "best", answers()), make_run(tmp_path / "low", answers(range(8)))]
+    chosen += [make_run(tmp_path / f"r{k}", answers(range(k, k + 2))) for k in (20, 30, 40)]
+    found = compare(*chosen, split="val")
+    contestants = list(found.contestants)
+    assert found.pairs[0].p_holm == pytest.approx(4 / 2**7)
+    pairs = against_first(contestants, found.labels, first_is_best=True)
+    assert [pair.p_holm for pair in pairs] == [pytest.approx(10 / 2**7), 1, 1, 1]
+    assert (found.pairs[0].different, pairs[0].different) == (True, False)
+
+
 def test_runs_of_one_name_are_told_apart_by_their_paths(tmp_path) -> None:
     a = make_run(tmp_path / "x" / "run", answers(range(5)))
     b = make_run(tmp_path / "y" / "run", answers())
@@ -228,6 +240,26 @@ def test_seeds_that_scatter_cannot_be_told_apart(tmp_path) -> None:
     found = compare(seeds(tmp_path, "one", [4, 20]), seeds(tmp_path, "two", [2, 17]), split="val")
     assert not found.pairs[0].different
     assert "cannot tell two (2 runs) from one (2 runs)" in found.sentences[0]
+    assert found.to_json()["contestants"][0]["accuracy_mean_ci95"] == [0, 1]  # no share is beyond
+
+
+def test_seeds_without_any_spread_are_no_certainty(tmp_path) -> None:
+    groups = seeds(tmp_path, "one", [9, 9, 9]), seeds(tmp_path, "two", [4, 4, 4])
+    found = compare(*groups, split="val")
+    (sentence,) = found.sentences
+    assert sentence == (
+        "60 val images cannot tell two (3 runs) from one (3 runs): two (3 runs) is 8.33 points "
+        "ahead (all runs of each are equally accurate, which leaves other seeds open)."
+    )
+    assert found.to_json()["pairs"][0]["different"] is False
+    assert not found.warnings
+
+
+def test_a_seed_that_is_there_twice_is_warned_of(tmp_path) -> None:
+    one, two = seeds(tmp_path, "one", [9, 10]), seeds(tmp_path, "two", [4, 5])
+    again = make_run(tmp_path / "again", answers(range(4)), seed=0, recipe="two")
+    (warning,) = compare(one, [*two, again], split="val").warnings
+    assert warning.startswith("2 runs of two (3 runs) have the seed 0: made again")
 
 
 def test_several_pairs_of_seeds_hold_together(tmp_path) -> None:
@@ -235,6 +267,8 @@ def test_several_pairs_of_seeds_hold_together(tmp_path) -> None:
     alone, together = compare(*groups[:2], split="val"), compare(*groups, split="val")
     assert together.pairs[0].confidence == 0.975
     assert together.pairs[0].interval[1] < alone.pairs[0].interval[1]
+    chosen = against_first(list(together.contestants), together.labels, first_is_best=True)
+    assert chosen[0].confidence == pytest.approx(1 - 0.05 / 3)
 
 
 def test_one_model_against_several_seeds_is_refused(tmp_path, pair) -> None:
@@ -248,7 +282,8 @@ def test_one_model_against_several_seeds_is_refused(tmp_path, pair) -> None:
 def test_files_of_every_form_say_the_same(tmp_path, pair) -> None:
     given = answers(range(6, 10))
     forms = {
-        name: tmp_path / name for name in ("n.csv", "i.txt", "i.npy", "s.npy", "l.npy", "p.npz")
+        name: tmp_path / name
+        for name in ("n.csv", "i.txt", "i.npy", "s.npy", "l.npy", "p.npz", "b.npz")
     }
     forms["n.csv"].write_text("\ufeff" + "".join(f'"{NAMES[c]}"\r\n' for c in given), "utf-8")
     forms["i.txt"].write_text("\n".join(map(str, given)) + "\n\n")
@@ -256,6 +291,8 @@ def test_files_of_every_form_say_the_same(tmp_path, pair) -> None:
     np.save(forms["s.npy"], np.array(NAMES)[given])
     np.save(forms["l.npy"], np.eye(3)[given] * 3)
     np.savez(forms["p.npz"], predictions=given, labels=LABELS)
+    stored = np.array(NAMES, "S")  # as h5py and old NumPy files hold text
+    np.savez(forms["b.npz"], predictions=stored[given], class_names=stored)
     for path in forms.values():
         found = compare(pair[0], path, split="val")
         np.testing.assert_array_equal(found.contestants[1].predictions[0], given)
@@ -305,6 +342,7 @@ def test_names_win_over_indices(tmp_path) -> None:
         ("a.npy", np.zeros((4, 5)), ["5 classes", "there are 3"]),
         ("a.npy", np.array([0, -1]), ["row 1", "class -1"]),
         ("a.npy", b"no array", ["cannot be read"]),
+        ("a.npy", np.array([b"caf\xe9"]), ["cannot be read", "utf-8"]),
         ("a.npz", {"answers": np.zeros(3, int)}, ["neither logits nor predictions"]),
         ("a.npz", {"predictions": LABELS, "labels": LABELS[:5]}, ["60 answers but 5 labels"]),
         ("a.npz", {"logits": 2 * np.eye(3), "temperature": np.array(-1.0)}, ["above 0"]),
@@ -443,6 +481,17 @@ def test_flips_show_the_images_of_the_split_itself(tmp_path, tiny_folder, monkey
     found = compare(*runs, split="val")
     write_flips(found, tmp_path / "out")
     np.testing.assert_array_equal(drawn["images"], validation.images[:24])
+
+
+def test_pictures_of_flips_are_not_downloaded(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("cifarlab.data.places.find_cifar", lambda: None)
+    monkeypatch.setattr("cifarlab.data.download.fetch_any", lambda *_: pytest.fail("downloads"))
+    known = {"source": "cifar10", "image_size": 32}
+    a = make_run(tmp_path / "a", answers(range(3)), **known)
+    found = compare(a, make_run(tmp_path / "b", answers(), **known), split="val")
+    assert [path.name for path in write_flips(found, tmp_path / "out")] == [
+        *("flips.csv", "flips-1.png"),  # of the images that the runs kept
+    ]
 
 
 # --- the commands ---

@@ -154,7 +154,7 @@ def test_val_and_train_are_the_trainings_own(run, tiny_dataset) -> None:
 def test_an_empty_split_is_refused(run) -> None:
     known = run.data
     (run.path / "data.json").write_text(json.dumps({**known, "validation_fraction": 0}))
-    with pytest.raises(DataError, match=r"the val split of .*run is empty"):
+    with pytest.raises(DataError, match=r"the val split of .*run is empty; name another"):
         evaluate(run, split="val")
 
 

@@ -98,6 +98,14 @@ def test_json_is_text_that_reads_back_and_refuses_nan(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
+def test_a_file_name_that_is_not_utf8_can_be_written(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    files.write_json(tmp_path / "a.json", {"file": name})
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"file": name}
+    files.write_text(tmp_path / "a.html", f"<td>{name}</td>")
+    assert (tmp_path / "a.html").read_bytes() == b"<td>caf\\udce9.png</td>"
+
+
 def test_a_kill_at_any_moment_leaves_one_whole_version(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     program = (

@@ -118,6 +118,7 @@ def test_mean_interval_by_hand():
     # Mean 3, deviation sqrt(2.5), t(0.975, 4) = 2.7764: half width 2.7764 * sqrt(2.5 / 5).
     mean, low, high = metrics.mean_interval([1, 2, 3, 4, 5])
     assert (mean, low, high) == pytest.approx((3, 3 - 1.96324, 3 + 1.96324), abs=1e-4)
+    assert metrics.mean_interval([1, 2, 3, 4, 5], within=(2, 3.5)) == (3, 2, 3.5)
 
 
 def test_mean_of_one_run_has_no_interval():

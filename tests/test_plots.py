@@ -77,6 +77,8 @@ def test_curves_together_draw_a_line_for_each_run_by_name():
     )
     assert lines(figure.axes[0]) == {"one": [[1, 0.4]], "two $_{$": [[1, 0.4], [2, 0.7]]}
     assert "two $_{$" in words(figure)
+    hidden = plots.curves_together({"_mine": [epoch(1)]}, "accuracy")
+    assert "mine" in words(hidden)  # matplotlib keeps what begins with _ out of a legend
 
 
 def test_confusion_shows_counts_shares_and_names():
@@ -154,6 +156,19 @@ def test_save_png_writes_whole_or_not_at_all(tmp_path):
 def test_a_script_that_the_font_lacks_makes_no_noise(recwarn):
     drawn(plots.confusion([[1]], ["鳥"]))
     assert not [w for w in recwarn if "Glyph" in str(w.message)]
+
+
+def test_long_names_leave_room_for_the_figure(tmp_path, recwarn):
+    names = ["a" * 200 + "1", "a" * 200 + "2"]
+    matrix = plots.confusion([[1, 0], [0, 1]], names)
+    plots.save_png(matrix, tmp_path / "a.png")  # matplotlib warns where nothing is left
+    assert not recwarn.list
+    ticks = [label.get_text() for label in matrix.axes[0].get_yticklabels()]
+    assert len(set(ticks)) == 2
+    grid = plots.image_grid(np.zeros((1, 8, 8, 3), np.uint8), [f"{names[0]} 9 %\nis {names[1]}"], 8)
+    first, second = grid.axes[0].get_title().split("\n")
+    assert max(len(first), len(second)) == plots.LETTERS
+    assert (first[-4:], second[-2:]) == (" 9 %", "a2")
 
 
 def test_the_style_does_not_leak_into_other_peoples_plots():

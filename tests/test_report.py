@@ -231,6 +231,23 @@ def test_class_names_that_are_no_words_are_quoted_in_sentences(tmp_path):
     assert re.search("strongest on (“[01]”|cat), .* weakest on (“[01]”|cat),", page.text)
 
 
+def test_names_from_right_to_left_leave_the_numbers_where_they_are(tmp_path):
+    page = report(evaluate(make_run(tmp_path / "a", names=["קטת", "כלב", "frog"])))
+    isolated = re.findall("\u2068(\\w+)\u2069 [^ ]*taken for", page.text)
+    assert set(isolated) <= {"קטת", "כלב"}
+    assert isolated
+    assert "\u2068frog" not in page.text
+    assert "<bdi>קטת</bdi>" in page.source
+
+
+def test_a_frequent_class_leaves_its_mark_on_the_scale(tmp_path):
+    for wrong, at_end in ((10, True), (90, False)):
+        run = make_run(tmp_path / str(wrong))
+        labels = (np.arange(200) < wrong).astype(int)
+        run.write_predictions("test", logits=make_logits(labels, 3), labels=labels)
+        assert ('<b class="far"' in report(run).source) == at_end
+
+
 def test_figures_on_hard_images_are_said_to_be_of_those(tmp_path):
     made = make_run(tmp_path / "a")
     said = "at the most the hardest 50 % alone; figures on training images are of those visited"
@@ -313,6 +330,16 @@ def test_too_sure_is_said_and_measured(tmp_path):
     assert f"too sure by {100 * gap:.1f} points" in report(run).text
 
 
+def test_few_images_do_not_say_that_it_is_too_sure(tmp_path):
+    run = evaluate(make_run(tmp_path / "a"), n=20, right=0.9)
+    kept = run.predictions("test")
+    gap = metrics.softmax(kept["logits"]).max(axis=1).mean() - run.result["accuracy"]
+    assert abs(gap) > 0.005
+    text = report(run).text
+    assert f"{100 * abs(gap):.1f} points apart, which with 20 images may be chance" in text
+    assert "too sure by" not in text
+
+
 def test_records_are_complete(run):
     page = report(run)
     assert "Model: <tiny>" in page.sections["model"]
@@ -366,6 +393,25 @@ def test_a_run_without_evaluation_says_so(tmp_path):
     assert not {"classes", "confusions", "images"} & set(page.sections)
 
 
+def test_a_run_on_data_without_test_images_is_measured_on_validation(tmp_path):
+    counts = {"train": 900, "validation": 100, "test": 0}
+    run = make_run(tmp_path / "a", data={"counts": counts})
+    command = f"cifarlab evaluate {run.path} --split val"
+    assert f"Run {command} to open the validation images" in report(run).text
+    labels = np.arange(60) % 3
+    logits = make_logits(labels, 3, right=1)
+    run.write_predictions("val", logits=logits, labels=labels, tta=np.array("flip"))
+    page = report(run)
+    assert "100.0 % of 60 validation images right" in page.sections["result"]
+    assert "There are no test images; those of validation served the training" in page.text
+    assert "averaged over each image and its mirror image" in page.text
+    assert "a-again --split val --tta flip" in page.sections["reproduce"]
+    assert f"cifarlab robustness {run.path} does" in page.text
+    none = {"counts": counts | {"validation": 0, "test": 60}}
+    unheld = report(make_run(tmp_path / "b", data=none)).text  # robustness needs another split
+    assert f"cifarlab robustness {tmp_path / 'b'} --split test does" in unheld
+
+
 def test_an_unfinished_run_says_how_to_go_on(tmp_path):
     run = make_run(tmp_path / "a", epochs=1, completed=False)
     text = report(run).text
@@ -391,8 +437,10 @@ def test_a_run_without_validation_has_a_report(tmp_path):
 def test_one_test_image_and_absent_classes_have_a_report(tmp_path):
     text = report(evaluate(make_run(tmp_path / "a"), n=1, right=1)).text
     assert "100 % of 1 test image right" in text
+    two = report(evaluate(make_run(tmp_path / "b"), n=2, right=0.5)).sections["result"]
+    assert re.search(r"test loss \S+ 95 %: 0.000 to", two)  # no loss is below
     assert "There are no test images of dog and frog." in text
-    assert "never predicted" in text
+    assert "dog – no images – never predicted – 0 –" in text
 
 
 HOSTILE = [
@@ -513,9 +561,9 @@ def test_comparison_is_paired_where_intervals_would_not_tell(tmp_path):
     assert "b is better than a on 600 test images, by 2.00 points" in page.sections["result"]
     assert "exact p = 0.00049" in page.sections["result"]
     assert "a -2.00 -3.17 to -1.00 12 0 98.0 % 0.00049 0.00049 worse" in page.sections["pairs"]
-    # Of the three, two answer alike: Holm doubles each p.
+    # Any of the three could have been the best: Holm over their three pairs.
     three = report(*runs).sections["pairs"]
-    assert three.count("0.00049 0.00098 worse") == 2
+    assert three.count("0.00049 0.0015 worse") == 2
 
 
 def test_comparison_shows_the_images_that_flipped(tmp_path, monkeypatch):
@@ -620,6 +668,7 @@ def test_comparison_averages_seeds_of_one_recipe(tmp_path):
     assert row in text
     same_seed = evaluate(make_run(tmp_path / "again", seed=0))
     assert "several seeds" not in report(runs[0], same_seed).sections["result"]
+    assert row in report(*runs, same_seed).sections["result"]  # a training made again is no seed
 
 
 def test_comparison_holds_runs_that_are_not_evaluated(tmp_path):

@@ -158,6 +158,17 @@ def test_calibration_shows_errors_temperature_thresholds_and_diagram(tmp_path):
     counts = [each["count"] for each in run.result["reliability"] if each["count"]]
     for number in counts:
         assert f" % {number} " in text
+    (run.path / "predictions-test.npz").unlink()
+    assert "divided by 0.5, fitted on validation" in report(run).sections["calibration"]
+
+
+def test_half_of_the_images_is_drawn_as_it_is_said(tmp_path):
+    logits = np.array([[9, 0, 0], [8, 0, 0], [2, 0, 0], [1, 0, 0]], np.float32)
+    page = report(keep(make_run(tmp_path / "a"), logits, np.array([0, 0, 1, 1])))
+    said = "Of the surer half of the images 0.0 % are answered wrongly, of all 50.0 %"
+    assert said in page.sections["calibration"]
+    described = [a["aria-label"].replace("\xa0", " ") for a in page.every("svg")]
+    assert [words for words in described if "0.0 % at half of the images, 50.0 % at all" in words]
 
 
 def test_figures_of_result_json_stand_beside_loss_and_by_class(run):

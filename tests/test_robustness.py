@@ -168,12 +168,15 @@ def test_what_is_wrong_is_said_before_anything_is_opened(run, options, error, me
     assert not (run.path / "robustness.json").exists()
 
 
-def test_other_data_are_measured_but_not_kept(run, tiny_folder, tmp_path) -> None:
+def test_other_data_are_measured_but_not_kept(run, tiny_folder, tmp_path, cli) -> None:
     folder = shutil.copytree(tiny_folder, tmp_path / "fewer")
     (folder / "test" / "north_east" / "00.png").unlink()
     found = measure_robustness(run, data=folder, split="test", names=["fog"], severities=[1])
     assert (found.n, found.test_looks, run.result["test_looks"]) == (31, 0, 0)
+    status, _, err = cli("--data", folder, "--limit", 4, "--severities", 1, "--only", "fog")
+    assert status == 0, err
     assert not (run.path / "robustness.json").exists()
+    assert [path.name for path in (run.path / "plots").iterdir()] == ["robustness-other.png"]
 
 
 def test_a_run_that_cannot_be_measured(run, dataset) -> None:

@@ -177,7 +177,9 @@ def _open(dataset: Dataset, split: str, run: Run) -> tuple[np.ndarray, np.ndarra
         )
         opened = recipe_split[0 if split == "train" else 1]
     if not len(opened):
-        raise DataError(f"{dataset.name}: the {split} split of {run.path} is empty")
+        raise DataError(
+            f"{dataset.name}: the {split} split of {run.path} is empty; name another with --split"
+        )
     return opened.images, opened.labels
 
 

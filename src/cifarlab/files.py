@@ -63,15 +63,17 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def write_text(path: str | os.PathLike[str], content: str) -> None:
-    """Replace ``path`` by ``content``: UTF-8, Unix line ends, ``?`` for what is no Unicode."""
-    write_bytes(path, content.encode("utf-8", "replace"))
+    """Replace ``path`` by ``content`` in UTF-8 with Unix line ends.
+
+    A file's name need not be valid UTF-8: a byte of it that is not becomes ``\\udc..``, which JSON
+    reads back as that byte.
+    """
+    write_bytes(path, content.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Replace ``path`` by ``value`` as indented JSON; NaN is refused with ``ValueError``."""
-    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    # What a file's name holds beside valid Unicode becomes JSON's own escape, and reads back.
-    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def write_csv(

@@ -18,9 +18,7 @@ from cifarlab.engine import predict_logits
 from cifarlab.errors import RunError, UsageError
 from cifarlab.run import Run
 from cifarlab.unknowns.pictures import PictureSet, open_set
-from cifarlab.unknowns.separation import known_scores, separation
-
-SCORES = ("energy", "max_softmax")
+from cifarlab.unknowns.separation import SCORES, known_rule, known_scores, separation
 
 
 def open_sets(run: Run, unknown: Mapping[str, str | Path]) -> dict[str, PictureSet]:
@@ -43,7 +41,7 @@ def open_sets(run: Run, unknown: Mapping[str, str | Path]) -> dict[str, PictureS
     """
     if not unknown:
         return {}
-    known_rule(run)
+    required_rule(run)
     data = run.data
     if data["source"] in map(str, unknown.values()):
         raise UsageError(f"{run.path} was trained on {data['source']}, which is not unknown to it")
@@ -51,22 +49,19 @@ def open_sets(run: Run, unknown: Mapping[str, str | Path]) -> dict[str, PictureS
     return {name: open_set(given, data["image_size"], rule) for name, given in unknown.items()}
 
 
-def known_rule(run: Run) -> tuple[str, float]:
-    """The score by which the run's `known` is decided, and the threshold that it has to reach.
+def required_rule(run: Run) -> tuple[str, float]:
+    """The run's `cifarlab.unknowns.separation.known_rule`, which has a threshold.
 
     Raises:
-        RunError: it has no threshold, because its training held no images out to choose one, or
-            its result.json is damaged.
+        RunError: it has none, or its result.json is damaged.
     """
-    result = run.result
-    score, threshold = result.get("known_score", "max_softmax"), result.get("known_threshold")
-    # Runs of before the energy wrote 0 for none: a highest probability is always above it.
-    if threshold is None or (score != "energy" and not threshold):
+    score, threshold = known_rule(run.result)
+    if threshold is None:
         raise RunError(
             f"{run.path} has no threshold that says what is unknown: its training held no "
             "validation images out; train with validation to have one"
         )
-    if score not in SCORES or not isinstance(threshold, int | float):
+    if score not in [*SCORES] or not isinstance(threshold, int | float):
         found = f"known_score {score!r} and known_threshold {threshold!r}"
         raise RunError(f"{run.path / 'result.json'} is damaged: it has {found}")
     return score, float(threshold)
@@ -88,7 +83,7 @@ def measure_unknowns(
         logits: theirs as they are, float32 (N, C).
         sets: what `open_sets` gave, one or more.
     """
-    score, threshold = known_rule(run)
+    score, threshold = required_rule(run)
     temperature = run.calibration("none")["temperature"]
     known = known_scores(logits, [1] * len(logits), score, temperature)
     pictures = {name: made(images) for name, made in sets.items()}

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
-from cifarlab.plots import DASHES, FAINT, INK, SERIES, STYLE, TRAIN, draw_image
+from cifarlab.plots import DASHES, FAINT, INK, SERIES, STYLE, TRAIN, draw_image, shortened
 
 HEAT = LinearSegmentedColormap.from_list("clear to orange", ["#f0e44200", "#f0a02fb0", "#d55e00e6"])
 SIGNED = LinearSegmentedColormap.from_list(
@@ -119,7 +119,7 @@ def _draw_bars(axes: Axes, probabilities: Mapping[str, float]) -> None:
     places, colours = np.arange(len(names)), [TRAIN] + [FAINT] * (len(names) - 1)
     drawn = axes.barh(places, values, color=colours, height=0.7)
     axes.bar_label(drawn, [f"{100 * p:.1f} %" for p in values], padding=4)
-    axes.set_yticks(places, names)
+    axes.set_yticks(places, [*map(shortened, names)])
     axes.set_xlim(0, 1.25)  # room for the label of a full bar
     axes.xaxis.set_major_locator(NullLocator())
     axes.spines["bottom"].set_visible(False)

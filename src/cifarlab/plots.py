@@ -2,7 +2,7 @@
 
 Colours are from Okabe and Ito's palette (2008), which people with any colour vision can tell apart;
 what a colour says, a line style, a mark or a word says too. Names are drawn as they are: a ``$`` in
-a class name is a dollar sign, never mathematics.
+a class name is a dollar sign, never mathematics. The middle of a very long one is left out.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ PAPER, INK, FAINT = "#ffffff", "#1c2430", "#c3c8cf"
 TRAIN, VALIDATION, RATE = "#0072b2", "#d55e00", "#4d5763"
 SERIES = (TRAIN, VALIDATION, "#009e73", "#cc79a7", "#a67c00", "#56b4e9")
 DASHES = ("-", "--", "-.", ":")
+LETTERS = 28  # of a name: more would leave a figure no room, or lie on the next title
 BLUES = LinearSegmentedColormap.from_list("paper to blue", [PAPER, "#7fb3d6", "#00486f"])
 
 STYLE: Any = {  # matplotlib's rcParams
@@ -89,7 +90,8 @@ def curves_together(histories: Mapping[str, History], column: str) -> Figure:
     figure = Figure(figsize=(5.6, 3.4))
     axes = figure.subplots()
     for i, (name, history) in enumerate(histories.items()):
-        axes.plot(*_points(history, column), label=name, marker=_marker(history), **_look(i))
+        label = name.lstrip("_")  # one that begins so is left out of the legend
+        axes.plot(*_points(history, column), label=label, marker=_marker(history), **_look(i))
     _format_panel(axes, column.removeprefix("val_"))
     axes.legend()
     return figure
@@ -108,8 +110,9 @@ def confusion(matrix: ArrayLike, class_names: Sequence[str]) -> Figure:
         ink = PAPER if shares[row, column] > 0.5 else INK
         axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=ink)
     font_size = float(np.clip(240 / classes, 3, 10))
-    axes.set_xticks(range(classes), class_names, rotation=90, fontsize=font_size)
-    axes.set_yticks(range(classes), class_names, fontsize=font_size)
+    names = [*map(shortened, class_names)]
+    axes.set_xticks(range(classes), names, rotation=90, fontsize=font_size)
+    axes.set_yticks(range(classes), names, fontsize=font_size)
     axes.set(xlabel="predicted class", ylabel="true class")
     axes.tick_params(length=0)
     return figure
@@ -142,7 +145,8 @@ def image_grid(
         mark, ink = "", INK
         if correct is not None:
             mark, ink = ("✓ ", TRAIN) if correct[i] else ("✗ ", VALIDATION)
-        draw_image(axes, image, mark + title, fontsize=8, color=ink)
+        lines = map(shortened, title.splitlines())
+        draw_image(axes, image, mark + "\n".join(lines), fontsize=8, color=ink)
     return figure
 
 
@@ -157,7 +161,8 @@ def class_counts(counts: Mapping[str, Sequence[int]], class_names: Sequence[str]
         places = np.arange(classes) + i * thickness
         bars = axes.barh(places, values, 0.92 * thickness, label=split, color=SERIES[i % 6])
         axes.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=8)
-    axes.set_yticks(np.arange(classes) + thickness * (splits - 1) / 2, class_names)
+    places = np.arange(classes) + thickness * (splits - 1) / 2
+    axes.set_yticks(places, [*map(shortened, class_names)])
     axes.set_xlabel("images")
     axes.invert_yaxis()
     axes.margins(x=0.12)
@@ -174,7 +179,7 @@ def class_samples(images: NDArray[np.uint8], class_names: Sequence[str]) -> Figu
     for (row, column), axes in np.ndenumerate(grid):
         draw_image(axes, images[row, column])
         if column == 0:
-            axes.set_ylabel(class_names[row], rotation=0, ha="right", va="center")
+            axes.set_ylabel(shortened(class_names[row]), rotation=0, ha="right", va="center")
     return figure
 
 
@@ -195,6 +200,19 @@ def brightness_histogram(counts: Mapping[str, Sequence[float]], edges: Sequence[
     axes.set_ylim(bottom=0)
     axes.legend()
     return figure
+
+
+def shortened(name: str) -> str:
+    """A name of `LETTERS` at most: what is left out of the middle is an ellipsis.
+
+    Example:
+        >>> shortened("cat"), shortened("a photograph of a very small cat")
+        ('cat', 'a photograph of a …small cat')
+    """
+    if len(name) <= LETTERS:
+        return name
+    end = LETTERS // 3
+    return f"{name[: LETTERS - end - 1]}…{name[-end:]}"
 
 
 def save_png(figure: Figure, path: str | os.PathLike[str], dpi: int = 144) -> None:

@@ -52,6 +52,7 @@ class Robustness:
         seed: of the draw and of the corruptions.
         test_looks: how often this run's test split has been opened, this time included.
         seconds: wall time.
+        own: whether they are of the data that the run was trained on.
 
     Example:
         >>> right = {"fog": np.array([[True, False]]), "shift": np.array([[True, True]])}
@@ -68,6 +69,7 @@ class Robustness:
     seed: int
     test_looks: int
     seconds: float
+    own: bool = True
 
     @property
     def n(self) -> int:
@@ -109,8 +111,8 @@ class Robustness:
         if not names:
             return None
         shares = np.mean([self.right[name].mean(axis=0) for name in names], axis=0)
-        _, low, high = metrics.mean_interval(shares.tolist())
-        return None if low is None or high is None else (max(low, 0.0), min(high, 1.0))
+        _, low, high = metrics.mean_interval(shares.tolist(), within=(0, 1))
+        return None if low is None or high is None else (low, high)
 
     def to_json(self) -> dict[str, Any]:
         """Every figure as JSON-ready values; this is what ``robustness.json`` holds."""
@@ -191,9 +193,10 @@ def measure_robustness(
         table[name] = np.stack([_right(call, each, labels) for each in copies])
     seconds = time.perf_counter() - began
     found = Robustness(
-        split, levels, clean, table, len(opened.labels), seed, opened.test_looks, seconds
+        *(split, levels, clean, table, len(opened.labels), seed, opened.test_looks, seconds),
+        own=opened.own,
     )
-    if opened.own:
+    if found.own:
         write_json(run.path / FILE, found.to_json())
     return found
 

@@ -77,12 +77,17 @@ def _read_arrays(path: Path) -> dict[str, NDArray]:
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             whole = loaded.ndim == 1
-            return {"predictions" if whole else "logits": loaded}
+            return {"predictions" if whole else "logits": _text(loaded)}
         with loaded:
-            return {name: loaded[name] for name in loaded.files if name in KNOWN}
+            return {name: _text(loaded[name]) for name in loaded.files if name in KNOWN}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{path} cannot be read as NumPy wrote it: {reason}") from error
+
+
+def _text(array: NDArray) -> NDArray:
+    """Names that were stored as bytes as the text that they are; other arrays as they are."""
+    return np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
 
 
 def _logits(path: Path, values: NDArray | None) -> NDArray[np.float64] | None:
@@ -107,8 +112,8 @@ def _classes(
     """Classes as int64 (N,), of names or indices."""
     if values.ndim != 1 or not len(values):
         raise DataError(f"{path}: {what} are one class an image, (N,), not {values.shape}")
-    if values.dtype.kind in "US":
-        return _looked_up(path, values.astype(np.str_), names)
+    if values.dtype.kind == "U":
+        return _looked_up(path, values, names)
     if not np.issubdtype(values.dtype, np.integer):
         raise DataError(f"{path}: {what} are class names or whole numbers, not {values.dtype}")
     wrong = (values < 0) | (values >= (np.inf if names is None else len(names)))

@@ -92,8 +92,9 @@ def audit(
     Args:
         run: a finished run.
         data: another dataset with the same classes, or where the run's own is now.
-        out: folder for ``findings.csv`` and the contact sheets; ``audit`` in the run's by default.
-            ``audit.json`` goes into the run's folder, or for another dataset there too.
+        out: folder for ``findings.csv`` and the contact sheets; ``audit`` in the run's by default,
+            and for another dataset ``audit-other``, where its ``audit.json`` goes too: the run's
+            own folder has that of its own data.
         folds: of the cross-validation that gives train its out-of-sample probabilities.
 
     Raises:
@@ -132,7 +133,8 @@ def audit(
         test_look=LOOK if seen.own and "test" in seen.splits else None,
         seconds=clock.seconds,
     )
-    return _write(found, run, seen, Path(out) if out else run.path / "audit")
+    default = run.path / ("audit" if seen.own else "audit-other")
+    return _write(found, run, seen, Path(out) if out else default)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from cifarlab.audit.duplicates import BLOCK
 
 NEIGHBOURS = 10
 FAR = 6.0  # deviations above the class's median distance
+ROUNDING = 1e-5  # a distance of copies may be as far from 0
 UNEVEN = 2.0  # largest class over smallest one at which a split is called imbalanced
 
 
@@ -20,7 +21,9 @@ def outlier_scores(features: NDArray[np.floating], labels: NDArray[np.int64]) ->
 
     The distance is one less the mean cosine to the `NEIGHBOURS` nearest images of the class
     (Angiulli and Pizzuti 2002, "Fast Outlier Detection in High Dimensional Spaces"), the deviation
-    1.4826 times the median absolute one, so that outliers do not hide each other.
+    1.4826 times the median absolute one, so that outliers do not hide each other; 1.2533 times the
+    mean absolute one of a class that is copies for the most part, whose median deviation is nothing
+    (Iglewicz and Hoaglin 1993, "How to Detect and Handle Outliers").
 
     Args:
         features: (N, D).
@@ -43,7 +46,10 @@ def outlier_scores(features: NDArray[np.floating], labels: NDArray[np.int64]) ->
             continue
         distance = 1 - _mean_nearest(unit[rows])
         middle = np.median(distance)
-        spread = 1.4826 * np.median(np.abs(distance - middle))
+        deviation = np.abs(distance - middle)
+        spread = 1.4826 * np.median(deviation)
+        if spread < ROUNDING:
+            spread = 1.2533 * deviation.mean()
         scores[rows] = (distance - middle) / max(spread, 1e-6)
     return scores
 

@@ -49,7 +49,7 @@ def robustness(
     options: dict[str, Any] = {"data": data, "split": split, "limit": limit, "names": names}
     with _progress() as tell:
         found = measure_robustness(folder, **options, severities=levels, progress=tell)
-    path = run / "plots" / "robustness.png"
+    path = run / "plots" / f"robustness{'' if found.own else '-other'}.png"
     _show(found)
     _draw(found, path)
     say(f"\nPlot: {path}")

@@ -110,7 +110,7 @@ def _show(results: list[dict[str, Any]]) -> None:
     split = {"test": "test", "val": "validation"}[results[0]["split"]]
     table(["run", f"{split} accuracy", "95 % interval", f"{split} loss", "images"], rows)
     if len(results) > 1:
-        mean, low, high = mean_interval([r["accuracy"] for r in results])
+        mean, low, high = mean_interval([r["accuracy"] for r in results], within=(0, 1))
         say(f"\n{len(results)} seeds: mean {mean:.2%}, 95 % interval {_interval((low, high))}")
     for warning in filter(None, map(_no_better_than_guessing, results)):
         say(f"\nwarning: {warning}")

@@ -10,8 +10,6 @@ import typer
 from cifarlab.cli.console import say, table
 from cifarlab.errors import UnknownNameError, UsageError
 
-SCORES = {"energy": "the energy of the logits", "max_softmax": "the highest probability"}
-
 Unknown = Annotated[
     list[str] | None,
     typer.Option(
@@ -48,10 +46,12 @@ def parse_sets(words: Sequence[str]) -> dict[str, str]:
 
 def show_unknowns(found: Mapping[str, Any], split: str) -> None:
     """A row a set: how well the score tells its pictures apart, and how many pass for known."""
+    from cifarlab.unknowns.separation import SCORES
+
     known = found["known"]
     fitted = "; the threshold was chosen on these" if split == "val" else ""
     say(
-        f"\npictures of other things, told by {SCORES[found['score']]}: known from "
+        f"\npictures of other things, told by the {SCORES[found['score']]}: known from "
         f"{found['threshold']:.4g} on, which {_percent(known, 'refused')} of the {known['n']:,} "
         f"{split} images do not reach{fitted}"
     )

@@ -12,6 +12,7 @@ Everything is read from what was kept: no model answers, no test split is opened
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -83,17 +84,8 @@ class Comparison:
 
     @property
     def warnings(self) -> list[str]:
-        """What makes the contestants unequal, whatever the tests say."""
-        members = [member for each in self.contestants for member in each.members]
-        views = [(member.name, member.tta) for member in members if member.tta is not None]
-        if len({tta for _, tta in views}) < 2:
-            return []
-        differ = ", ".join(f"{name} {tta}" for name, tta in views)
-        warning = (
-            f"the answers are means over different views ({differ}): a part of the difference may "
-            "be theirs; evaluate all with the same --tta"
-        )
-        return [warning]
+        """What makes the contestants unequal or the seeds fewer, whatever the tests say."""
+        return [*_different_views(self.contestants), *_repeated_seeds(self.contestants)]
 
     def to_json(self) -> dict[str, Any]:
         """Every figure as JSON-ready values."""
@@ -104,6 +96,34 @@ class Comparison:
             "contestants": [contestant.to_json() for contestant in self.contestants],
             "pairs": [pair.to_json(self.split) for pair in self.pairs],
         }
+
+
+def _different_views(contestants: Sequence[Contestant]) -> list[str]:
+    members = [member for each in contestants for member in each.members]
+    views = [(member.name, member.tta) for member in members if member.tta is not None]
+    if len({tta for _, tta in views}) < 2:
+        return []
+    differ = ", ".join(f"{name} {tta}" for name, tta in views)
+    warning = (
+        f"the answers are means over different views ({differ}): a part of the difference may "
+        "be theirs; evaluate all with the same --tta"
+    )
+    return [warning]
+
+
+def _repeated_seeds(contestants: Sequence[Contestant]) -> list[str]:
+    """A seed that several members have is one training, made again."""
+    warnings = []
+    for each in contestants:
+        runs = [member.run for member in each.members if member.run is not None]
+        trained = [(json.dumps(run.recipe), run.result.get("seed")) for run in runs]
+        warnings += [
+            f"{trained.count(one)} runs of {each.name} have the seed {one[1]}: made again, a "
+            "training says nothing of other seeds, so the interval is too narrow"
+            for one in dict.fromkeys(trained)
+            if trained.count(one) > 1
+        ]
+    return warnings
 
 
 def compare(*contestants: Source | Sequence[Source], split: str = "test") -> Comparison:

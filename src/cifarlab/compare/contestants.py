@@ -81,7 +81,7 @@ class Contestant:
         """Accuracy and certainty, and what each member cost; over seeds the mean and the spread."""
         found: dict[str, Any] = {"name": self.name, "members": [*map(self._member, self.members)]}
         if self.several:
-            mean, low, high = metrics.mean_interval(self.accuracies)
+            mean, low, high = metrics.mean_interval(self.accuracies, within=(0, 1))
             found |= {
                 "accuracy_mean": mean,
                 "accuracy_mean_ci95": [low, high],

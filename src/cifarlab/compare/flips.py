@@ -123,10 +123,12 @@ def _images(found: Comparison) -> dict[int, NDArray[np.uint8]]:
 
 
 def _read(run: Run, found: Comparison) -> NDArray[np.uint8] | None:
-    """The images of the run's training or validation split; None where its data has changed."""
+    """The images of the run's training or validation split; None where its data has changed, or is
+    not on this machine: pictures are not worth a download."""
     known = run.data
+    shape = {"image_size": known["image_size"], "fit": known["fit"]}
     try:
-        data = load_dataset(known["source"], image_size=known["image_size"], fit=known["fit"])
+        data = load_dataset(known["source"], **shape, download=False)
         splits = data.carve(known["validation_fraction"], known["split_seed"])
     except CifarlabError:
         return None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ class Pair:
     Attributes:
         a, b: the contestants; differences are B's less A's.
         labels: int64 (N,).
-        pairs: how many are tested at once.
+        pairs: how many count as tested at once.
         p_holm: of McNemar's test, adjusted for that; None over seeds.
     """
 
@@ -63,8 +64,13 @@ class Pair:
         """Whether the data tell them apart, at 5 % over all pairs together."""
         if self.seeds:
             _, low, high = self.interval
-            return low > 0 or high < 0
+            return not self.without_spread and (low > 0 or high < 0)
         return (self.test.p_value if self.p_holm is None else self.p_holm) <= LEVEL
+
+    @property
+    def without_spread(self) -> bool:
+        """Whether all runs of each are equally accurate: nothing says how far others may lie."""
+        return self.seeds and all(len(set(each.accuracies)) == 1 for each in (self.a, self.b))
 
     @property
     def only_a(self) -> NDArray[np.int64]:
@@ -101,6 +107,8 @@ class Pair:
             members = f"{len(self.b.members)} and {len(self.a.members)} runs"
             bounds += f", Welch, {members}"
             bounds += f", for all {self.pairs} pairs together" if self.pairs > 1 else ""
+        if self.without_spread:
+            bounds = "all runs of each are equally accurate, which leaves other seeds open"
         gap = f"{100 * difference:.2f} points"
         if self.different:
             return f"{ahead.name} is better than {behind.name} on {images}, by {gap} ({bounds})."
@@ -149,8 +157,16 @@ class Pair:
         return list(metrics.mean_interval((losses[1] - losses[0]).tolist()))
 
 
-def against_first(contestants: list[Contestant], labels: NDArray[np.int64]) -> list[Pair]:
+def against_first(
+    contestants: list[Contestant], labels: NDArray[np.int64], *, first_is_best: bool = False
+) -> list[Pair]:
     """Each contestant after the first against it; p-values by Holm over the pairs.
+
+    Args:
+        contestants: two or more.
+        labels: int64 (N,).
+        first_is_best: whether the first stands there for its accuracy on these images. Any other
+            could have, and of many equals the luckiest does: all pairs then count as tested.
 
     Example:
         >>> from pathlib import Path
@@ -165,14 +181,13 @@ def against_first(contestants: list[Contestant], labels: NDArray[np.int64]) -> l
         (0.0078125, True, 8)
     """
     first, *others = contestants
-    pairs = [Pair(first, other, labels, len(others)) for other in others]
+    # Those of the first come first.
+    tested = [*combinations(contestants, 2)] if first_is_best else [(first, b) for b in others]
+    pairs = [Pair(first, other, labels, len(tested)) for other in others]
     if len(pairs) == 1 or any(pair.seeds for pair in pairs):
         return pairs
-    adjusted = metrics.holm([pair.test.p_value for pair in pairs]).tolist()
-    return [
-        Pair(first, other, labels, len(others), p)
-        for other, p in zip(others, adjusted, strict=True)
-    ]
+    adjusted = metrics.holm([Pair(a, b, labels).test.p_value for a, b in tested]).tolist()
+    return [replace(pair, p_holm=p) for pair, p in zip(pairs, adjusted, strict=False)]
 
 
 def p_text(value: float) -> str:

@@ -28,7 +28,7 @@ def quality(members: Sequence[Answers], class_names: Sequence[str]) -> dict[str,
     """
     right = np.stack([member.right for member in members])  # (S, N)
     each = right.mean(axis=1).tolist()
-    mean, low, high = metrics.mean_interval(each)
+    mean, low, high = metrics.mean_interval(each, within=(0, 1))
     if low is None or high is None:
         low, high = metrics.wilson_interval(int(right.sum()), right.shape[1])
     labels = np.asarray(members[0].labels)
@@ -89,12 +89,14 @@ def gain(
         Contestant(name, tuple(each), tuple(class_names))
         for name, each in (("below", below), ("this", members))
     )
-    over_images = metrics.mean_interval((second.share_right - first.share_right).tolist())
+    more_right = (second.share_right - first.share_right).tolist()
+    over_images = metrics.mean_interval(more_right, within=(-1, 1))
     if rung.kind == "ensemble":
         method, found = "images", over_images
     elif (rung.paired or rung.kind == "views") and len(members) > 1:
         method = "seeds"
-        found = metrics.mean_interval(np.subtract(second.accuracies, first.accuracies).tolist())
+        differences = np.subtract(second.accuracies, first.accuracies).tolist()
+        found = metrics.mean_interval(differences, within=(-1, 1))
     else:
         method = "welch" if len(members) > 1 else "bootstrap"
         labels = members[0].labels
@@ -129,7 +131,8 @@ def class_gains(
         rows = labels == c
         if rows.sum() < 2:
             continue
-        difference, *interval = metrics.mean_interval((after[rows] - before[rows]).tolist())
+        more_found = (after[rows] - before[rows]).tolist()
+        difference, *interval = metrics.mean_interval(more_found, within=(-1, 1))
         found[name] = {
             "images": int(rows.sum()),
             "first": float(before[rows].mean()),

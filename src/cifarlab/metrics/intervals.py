@@ -107,22 +107,32 @@ def auroc_interval(
 
 
 def mean_interval(
-    values: Sequence[float], confidence: float = 0.95
+    values: Sequence[float],
+    confidence: float = 0.95,
+    within: tuple[float, float] = (-math.inf, math.inf),
 ) -> tuple[float, float | None, float | None]:
     """Mean of independent runs and its interval (mean, low, high) by Student's t.
 
     One value has no spread to learn from: ``low`` and ``high`` are then None.
 
+    Args:
+        values: one or more.
+        confidence: how often it is to hold the truth.
+        within: the least and the greatest that a mean of such values can be, where the interval
+            ends: of shares 0 and 1.
+
     Example:
         >>> [round(bound, 3) for bound in mean_interval([0.93, 0.94, 0.95])]
         [0.94, 0.915, 0.965]
+        >>> [round(bound, 3) for bound in mean_interval([0.97, 0.98, 1.0], within=(0, 1))]
+        [0.983, 0.945, 1.0]
     """
     sample = checked_sample(values, 1, "a mean")
     mean = float(sample.mean())
     if len(sample) == 1:
         return mean, None, None
     half = _quantile(len(sample) - 1, confidence) * sample.std(ddof=1) / math.sqrt(len(sample))
-    return mean, float(mean - half), float(mean + half)
+    return mean, float(max(mean - half, within[0])), float(min(mean + half, within[1]))
 
 
 def welch_interval(

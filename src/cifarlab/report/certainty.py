@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cifarlab import metrics, panels
 from cifarlab.report.embed import figure_svg
 from cifarlab.report.facts import Facts
 from cifarlab.report.numbers import UNKNOWN, count, number, percent, points, probability
+from cifarlab.unknowns.separation import known_rule
 
 POINTS = 250  # of the risk-coverage curve: more would only make the file larger
 
@@ -23,7 +25,7 @@ def calibration(facts: Facts) -> dict[str, Any] | None:
         "words": [*_average(facts), _temperature(facts)],
         "before": percent(facts.figures.get("ece_uncalibrated")),
         "after": percent(facts.figures.get("ece")),
-        "temperature": number(facts.figures.get("temperature", facts.temperature)),
+        "temperature": number(facts.figures.get("temperature")),
         "area": area(facts),
         "answering": [*_thresholds(facts), *_selective(facts)],
         "diagram": _diagram(facts, bins) if bins else None,
@@ -33,15 +35,17 @@ def calibration(facts: Facts) -> dict[str, Any] | None:
 
 
 def _average(facts: Facts) -> list[str]:
-    """How sure it is on average, beside how often it is right."""
+    """How sure it is on average, beside how often it is right, and whether the draw explains it."""
     if facts.predictions is None:
         return []
     mean = float(metrics.softmax(facts.logits).max(axis=1).mean())
     gap = mean - facts.figures["accuracy"]
+    n, (low, high) = facts.figures["n"], facts.figures["accuracy_ci95"]
     verdict = "as sure as it may be, within half a point"
     if abs(gap) >= 0.005:
         verdict = f"too {'sure' if gap > 0 else 'modest'} by {points(gap)}"
-    n = facts.figures["n"]
+        if low <= mean <= high:
+            verdict = f"{points(gap)} apart, which with {count(n, 'image')} may be chance"
     right, sure = percent(facts.figures["accuracy"], n), percent(mean, n)
     return [f"On average it is {sure} sure of its answers, and {right} are right: {verdict}."]
 
@@ -51,7 +55,8 @@ def _temperature(facts: Facts) -> str:
     if not facts.result.get("calibration"):
         return "Its probabilities are as the model gives them: none was calibrated on validation."
     after, before = facts.figures.get("ece"), facts.figures.get("ece_uncalibrated")
-    sentence = f"Its logits are divided by {number(facts.temperature)}, fitted on validation"
+    temperature = number(facts.figures.get("temperature"))
+    sentence = f"Its logits are divided by {temperature}, fitted on validation"
     if before is None:
         return sentence + "."
     return f"{sentence}: calibration error {percent(after)}, without it {percent(before)}."
@@ -84,8 +89,7 @@ def _selective(facts: Facts) -> list[str]:
     if facts.predictions is None:
         return []
     _, risk = metrics.risk_coverage(facts.logits, facts.predictions["labels"])
-    half, whole = risk[(len(risk) - 1) // 2], risk[-1]
-    wrong = f"{percent(half)} are answered wrongly, of all {percent(whole)}"
+    wrong = f"{percent(_at_half(risk))} are answered wrongly, of all {percent(risk[-1])}"
     return [f"Of the surer half of the images {wrong}."]
 
 
@@ -128,20 +132,22 @@ def _curve(facts: Facts) -> Any:
     figure = panels.risk_coverage(coverage[some], risk[some], marks)
     area = facts.figures.get("aurc")
     words = (
-        f"Share of mistakes over the share answered: {percent(risk[len(risk) // 2])} at half of "
+        f"Share of mistakes over the share answered: {percent(_at_half(risk))} at half of "
         f"the images, {percent(risk[-1])} at all of them"
     )
     return figure_svg(figure, "risk", f"{words}; area {number(area, 3)}." if area else words + ".")
+
+
+def _at_half(risk: NDArray[np.float64]) -> float:
+    """The risk (N,) of the surer half of the images; of an odd number the middle one is in it."""
+    return float(risk[(len(risk) - 1) // 2])
 
 
 def unknowns(facts: Facts) -> list[str]:
     """What ``known`` in an answer of ``predict`` means, and where its threshold lies."""
     if "known_threshold" not in facts.result:
         return []
-    score, threshold = (
-        facts.result.get("known_score", "max_softmax"),
-        facts.result["known_threshold"],
-    )
+    score, threshold = known_rule(facts.result)
     said = (
         "the energy of its logits (the logarithm of the sum of their exponentials)"
         if score == "energy"
@@ -151,7 +157,7 @@ def unknowns(facts: Facts) -> list[str]:
         "In an answer of predict, known is false (the picture is probably of none of the classes) "
         f"where {said} stays below a threshold"
     )
-    if threshold is None or (score != "energy" and not threshold):
+    if threshold is None:
         nothing = "this run held no validation images out to set one, so all it sees is known"
         return [f"{sentence}; {nothing}."]
     at = number(threshold) if score == "energy" else percent(threshold)

@@ -37,7 +37,7 @@ def class_rows(facts: Facts) -> list[dict[str, Any]]:
                 "precision": _share(
                     of_class["precision"], hits, int(predicted[i]), "never predicted"
                 ),
-                "f1": percent(of_class["f1"]),
+                "f1": percent(of_class["f1"]) if support else "–",
                 "support": count(support),
                 "roc_auc": _area(facts, "roc_auc", name),
                 "average_precision": _area(facts, "average_precision", name),
@@ -55,7 +55,7 @@ def _area(facts: Facts, figure: str, name: str) -> str:
 def _share(value: float, hits: int, whole: int, nothing: str) -> dict[str, Any]:
     """A share with its interval as text, and as places on a ruler from 0 to 100."""
     if not whole:
-        return {"text": percent(value), "note": nothing}
+        return {"text": "–", "note": nothing}
     low, high = wilson_interval(hits, whole)
     return {
         "text": percent(value),

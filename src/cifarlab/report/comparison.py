@@ -139,8 +139,8 @@ def _row(name: str, facts: Facts) -> dict[str, Any]:
 
 
 def _groups(every: Sequence[Facts]) -> list[list[Facts]]:
-    """Runs of one recipe on the same data with several seeds."""
-    groups: dict[str, list[Facts]] = {}
+    """Runs of one recipe on the same data with several seeds, one of each seed."""
+    groups: dict[str, dict[Any, Facts]] = {}
     for facts in every:
         if facts.figures:
             same = [
@@ -149,10 +149,9 @@ def _groups(every: Sequence[Facts]) -> list[list[Facts]]:
                 facts.split,
                 facts.result.get("tta"),
             ]
-            groups.setdefault(json.dumps(same, sort_keys=True, default=str), []).append(facts)
-    return [
-        group for group in groups.values() if len({facts.result.get("seed") for facts in group}) > 1
-    ]
+            group = groups.setdefault(json.dumps(same, sort_keys=True, default=str), {})
+            group.setdefault(facts.result.get("seed"), facts)
+    return [[*group.values()] for group in groups.values() if len(group) > 1]
 
 
 def _seeds(groups: Sequence[Sequence[Facts]]) -> list[dict[str, str]]:
@@ -160,7 +159,7 @@ def _seeds(groups: Sequence[Sequence[Facts]]) -> list[dict[str, str]]:
     rows = []
     for group in groups:
         accuracies = [facts.figures["accuracy"] for facts in group]
-        mean, low, high = mean_interval(accuracies)
+        mean, low, high = mean_interval(accuracies, within=(0, 1))
         apart = spread(accuracies)
         rows.append(
             {

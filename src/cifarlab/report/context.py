@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from cifarlab.report.robustness import robustness
 from cifarlab.report.separation import separation
 from cifarlab.report.soundness import soundness
 from cifarlab.report.why import explanations
+from cifarlab.unknowns.separation import known_rule
 
 
 def run_context(facts: Facts) -> dict[str, Any]:
@@ -82,11 +84,13 @@ def missing(facts: Facts) -> list[tuple[str, str]]:
     if not facts.result.get("completed", True):
         return []
     run = records.typed(records.shown_path(facts.path))
+    where = "" if facts.counts.get("validation", 1) else f" --split {facts.measured}"
+    fares = "How it fares on noisy, blurred or moved images"
     further = [
-        (facts.robustness, "How it fares on noisy, blurred or moved images", f"robustness {run}"),
+        (facts.robustness, fares, f"robustness {run}{where}"),
         (facts.audit, "Copies, wrong labels and outliers in its data", f"audit {run}"),
     ]
-    if facts.result.get("known_threshold"):
+    if known_rule(facts.result)[1] is not None:
         other = f"evaluate {run} --split val --unknown textures"
         further.append((facts.unknowns, "How well it tells pictures of something else", other))
     return [(what, f"cifarlab {words}") for found, what, words in further if found is None]
@@ -174,7 +178,8 @@ def _measured(facts: Facts) -> list[tuple[str, str, str, str | None]]:
     """The figures of the evaluated split; those that an older run lacks are left out."""
     figures, bounds = facts.figures, ""
     if facts.predictions is not None:
-        _, low, high = mean_interval(log_losses(facts.logits, facts.predictions["labels"]).tolist())
+        losses = log_losses(facts.logits, facts.predictions["labels"]).tolist()
+        _, low, high = mean_interval(losses, within=(0, math.inf))
         bounds = f"95 %: {low:.3f} to {high:.3f}" if low is not None else ""
     rows: list[tuple[str, str, str, str | None]] = [
         (f"{facts.split} loss", number(figures["loss"]), bounds, "loss")

@@ -20,7 +20,7 @@ FIGURES = ("n", "accuracy", "accuracy_ci95", "loss", "ece", "per_class", "confus
 # What `evaluate` says besides; runs of before these figures were there lack them.
 FURTHER = (
     *("balanced_accuracy", "balanced_accuracy_ci95", "top_k_accuracy", "brier_score", "aurc"),
-    *("ece_uncalibrated", "reliability", "roc_auc", "average_precision"),
+    *("temperature", "ece_uncalibrated", "reliability", "roc_auc", "average_precision"),
 )
 # What the files of `cifarlab robustness`, `evaluate --unknown` and `audit` hold at least.
 ROBUSTNESS = ("split", "n", "severities", "clean", "mean_corruption_accuracy", "corruptions")
@@ -52,10 +52,14 @@ class Facts:
         return [str(name) for name in self.data["class_names"]]
 
     @property
+    def measured(self) -> str:
+        """The split that figures are of, as an option of `evaluate`."""
+        return _measured(self.result, self.counts)
+
+    @property
     def split(self) -> str:
-        """The evaluated split in words: ``"test"``, ``"validation"`` or ``"training"``."""
-        split = str(self.result.get("split") or "test")
-        return SPLITS.get(split, split)
+        """The same in words: ``"test"``, ``"validation"`` or ``"training"``."""
+        return SPLITS.get(self.measured, self.measured)
 
     @property
     def dataset(self) -> str:
@@ -106,9 +110,11 @@ def read_facts(run: Run) -> Facts:
     if not run.data.get("class_names"):
         raise RunError(f"{folder / 'data.json'} names no classes; is {folder} a run folder?")
     result = run.result
-    split = str(result.get("split") or "test")
+    split = _measured(result, run.data.get("counts") or {})
     evaluated = (folder / f"predictions-{split}.npz").exists()
     predictions = run.predictions(split) if evaluated else None
+    if predictions is not None and "tta" in predictions:
+        result.setdefault("tta", str(predictions["tta"]))
     return Facts(
         path=folder,
         name=run.name,
@@ -123,6 +129,15 @@ def read_facts(run: Run) -> Facts:
         unknowns=_findings(folder / "unknowns.json", UNKNOWNS),
         audit=_findings(folder / "audit.json", AUDIT),
     )
+
+
+def _measured(result: Mapping[str, Any], counts: Mapping[str, int]) -> str:
+    """The split that was evaluated; before that test, or what there is in its place."""
+    if result.get("split"):
+        return str(result["split"])
+    if counts.get("test", 1):
+        return "test"
+    return "val" if counts.get("validation") else "train"
 
 
 def _findings(path: Path, parts: Sequence[str]) -> Mapping[str, Any] | None:

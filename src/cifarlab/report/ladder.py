@@ -24,6 +24,7 @@ from cifarlab.report.numbers import (
 from cifarlab.report.pages import render
 
 HARDEST = 3  # classes named as those that stay hard
+JUDGED = "Each rung is judged by itself: of twenty that change nothing one may still seem to."
 
 
 def write_ladder_page(found: Mapping[str, Any], command: str, folder: Path) -> tuple[Path, Path]:
@@ -158,7 +159,6 @@ def hardest(found: Mapping[str, Any]) -> list[str]:
 def _row(number: int, rung: Mapping[str, Any]) -> dict[str, Any]:
     gain, (low, high) = rung["gain"], rung["accuracy_ci95"]
     over_seeds = gain is not None and gain["method"] in ("welch", "seeds")
-    low, high = max(0.0, low), min(1.0, high)
     accuracy = {
         "text": percent(rung["accuracy_mean"], rung["images"]),
         "note": interval([low, high], rung["images"]),
@@ -200,13 +200,13 @@ def _caption(found: Mapping[str, Any]) -> str:
     if runs == 1:
         return (
             "One seed a rung: intervals are over the draw of the images (Wilson; for gains the "
-            f"paired bootstrap), {images} of them, and say nothing about other seeds."
+            f"paired bootstrap), {images} of them, and say nothing about other seeds. {JUDGED}"
         )
     return (
         f"Means of {runs} seeds with their 95 % interval (Student's t over seeds); gains over the "
         "rung below by Welch's interval, or within each seed where the training is the same, and "
         f"in small figures over the {images} images, as that of the ensemble is. "
-        "T: 10¹² operations; M: 10⁶."
+        f"{JUDGED} T: 10¹² operations; M: 10⁶."
     )
 
 

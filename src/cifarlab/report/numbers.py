@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from unicodedata import bidirectional
 
 SPACE = "\N{NO-BREAK SPACE}"
+ISOLATE, POP = "\N{FIRST STRONG ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
 UNKNOWN = "not recorded"
 
 
@@ -99,11 +101,16 @@ def duration(seconds: float | None) -> str:
 def quoted(name: str) -> str:
     """A class name as it stands in a sentence: in quotes, unless it is a word.
 
+    One that is written from right to left is isolated, so that it does not draw the numbers after
+    it to its other side.
+
     Example:
         >>> quoted("cat"), quoted("8")
         ('cat', '“8”')
     """
-    return name if name.replace("_", "").replace(" ", "").isalpha() else f"“{name}”"
+    said = name if name.replace("_", "").replace(" ", "").isalpha() else f"“{name}”"
+    leftward = any(bidirectional(character) in ("R", "AL") for character in name)
+    return f"{ISOLATE}{said}{POP}" if leftward else said
 
 
 def listed(items: Sequence[str]) -> str:

@@ -19,7 +19,10 @@ Named = tuple[str, Facts]
 
 
 def paired(evaluated: Sequence[Named]) -> list[Pair]:
-    """The most accurate run against each other one that answered the same images, best first."""
+    """The most accurate run against each other one that answered the same images, best first.
+
+    The best was found by these answers, so p-values are by Holm over the pairs of any two runs.
+    """
     known = [item for item in _ranked(evaluated) if item[1].predictions is not None]
     if not known:
         return []
@@ -29,7 +32,7 @@ def paired(evaluated: Sequence[Named]) -> list[Pair]:
     if len(same) < 2 or labels is None:
         return []
     contestants = [Contestant(answers.name, (answers,), names) for _, answers in same]
-    return against_first(contestants, labels)
+    return against_first(contestants, labels, first_is_best=True)
 
 
 def verdicts_over_seeds(groups: Sequence[Sequence[Facts]]) -> list[str]:
@@ -46,7 +49,8 @@ def verdicts_over_seeds(groups: Sequence[Sequence[Facts]]) -> list[str]:
         for name, group in zip(named(members), members, strict=True)
     ]
     contestants.sort(key=lambda each: -each.accuracy)
-    return [pair.sentence(first[0].split) for pair in against_first(contestants, first[1].labels)]
+    pairs = against_first(contestants, first[1].labels, first_is_best=True)
+    return [pair.sentence(first[0].split) for pair in pairs]
 
 
 def paired_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
@@ -137,8 +141,8 @@ def _answers(name: str, facts: Facts) -> Answers:
 
 def _alike(first: tuple[Facts, Answers], other: tuple[Facts, Answers]) -> bool:
     """Whether both answered the same images."""
-    split = str(first[0].result.get("split") or "test")
-    if split != str(other[0].result.get("split") or "test"):
+    split = first[0].measured
+    if split != other[0].measured:
         return False
     try:
         same_images([first[1], other[1]], split)

@@ -76,6 +76,8 @@ def commands(facts: Facts) -> list[str]:
     if facts.environment.get("backend"):
         train += ["--backend", str(facts.environment["backend"])]
     evaluate = ["cifarlab", "evaluate", shown_path(again)]
+    if facts.measured != "test":
+        evaluate += ["--split", facts.measured]
     if facts.result.get("tta") not in (None, "none"):
         evaluate += ["--tta", str(facts.result["tta"])]
     report = ["cifarlab", "report", shown_path(again)]

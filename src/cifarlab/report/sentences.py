@@ -44,6 +44,9 @@ def opening(facts: Facts) -> list[str]:
     sentences = [_training(facts)]
     if not facts.figures:
         return [*sentences, *_unevaluated(facts)]
+    if facts.measured != "test":
+        flattered = f"those of {facts.split} served the training too, which flatters these figures"
+        sentences.append(f"There are no test images; {flattered}.")
     return [*sentences, _goodness(facts), *_extremes(facts)]
 
 
@@ -65,9 +68,8 @@ def _training(facts: Facts) -> str:
 
 
 def _unevaluated(facts: Facts) -> list[str]:
-    sentences = [
-        "It has not been evaluated on test images yet, so nothing here says how good it is."
-    ]
+    nothing = "so nothing here says how good it is"
+    sentences = [f"It has not been evaluated on {facts.split} images yet, {nothing}."]
     measured = [row for row in facts.history if row.get("val_accuracy") is not None]
     if measured:
         best = max(measured, key=lambda row: row["val_accuracy"])

@@ -11,8 +11,7 @@ from cifarlab.errors import RunError
 from cifarlab.report.embed import figure_svg
 from cifarlab.report.facts import SPLITS, Facts
 from cifarlab.report.numbers import count, interval, percent
-
-SCORES = {"energy": "energy of the logits", "max_softmax": "highest probability"}
+from cifarlab.unknowns.separation import SCORES
 
 
 def separation(facts: Facts) -> dict[str, Any] | None:

@@ -12,6 +12,25 @@ from cifarlab.metrics import auroc_interval, softmax, wilson_interval
 from cifarlab.unknowns import Floats, auroc, energy
 
 BINS = 40  # of the histogram of scores
+# What `known` may be decided by, in words.
+SCORES = {"energy": "energy of the logits", "max_softmax": "highest probability"}
+
+
+def known_rule(result: Mapping[str, Any]) -> tuple[str, float | None]:
+    """The score by which a run's `known` is decided, and the threshold that it has to reach.
+
+    The threshold is None where the training held no images out to choose one: all is known then.
+
+    Args:
+        result: what result.json holds.
+
+    Example:
+        >>> known_rule({"known_score": "energy", "known_threshold": 2.5}), known_rule({})
+        (('energy', 2.5), ('max_softmax', None))
+    """
+    score, threshold = result.get("known_score", "max_softmax"), result.get("known_threshold")
+    # Runs of before the energy wrote 0 for none: a highest probability is always above it.
+    return score, None if score != "energy" and threshold == 0 else threshold
 
 
 def known_scores(
