@@ -90,11 +90,6 @@ def test_json_is_text_that_reads_back_and_refuses_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         files.write_json(path, {"loss": float("nan")})
     assert json.loads(path.read_text(encoding="utf-8"))["n"] == 3
-    odd = "caf\udce9 \\"  # as Python shows a file's name that is not valid UTF-8
-    files.write_json(path, {odd: odd})
-    assert json.loads(path.read_text(encoding="utf-8")) == {odd: odd}
-    files.write_text(path, odd)
-    assert path.read_text(encoding="utf-8") == "caf? \\"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
