@@ -306,6 +306,16 @@ def test_more_epochs_than_the_recipe_has_visit_all_images() -> None:
     assert own.hard == (1.0, 0.5)
 
 
+def test_few_epochs_still_reach_the_last_size() -> None:
+    quick = get_recipe("quick")
+    assert quick.sizes == (16, 20, 20, 28)
+    for epochs, sizes in ((1, (28,)), (2, (20, 28)), (3, (20, 20, 28)), (9, quick.sizes)):
+        assert with_epochs(quick, epochs).sizes == sizes
+    larger = replace_fields(quick, {"epochs": "2", "image_size": "64"})
+    assert larger.sizes == (40, 56)
+    assert replace_fields(quick, {"epochs": "1", "sizes": "[16, 28]"}).sizes == (16, 28)
+
+
 def test_a_batch_that_is_asked_for_is_not_shrunk() -> None:
     quick = get_recipe("quick")
     assert 0 < quick.least_batch < quick.batch_size

@@ -139,6 +139,9 @@ class Recipe:
         return _read(cls, value, "")
 
 
+EPOCHS_DECIDE = ("least_steps", "hard", "sizes")  # what `with_epochs` changes beside them
+
+
 def replace_fields(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
     """A recipe with fields replaced by values given as text, as ``--set KEY=VALUE`` gives them.
 
@@ -170,9 +173,9 @@ def replace_fields(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
     scale_lengths(value, recipe.image_size, set_already=settings)
     changed = Recipe.from_json(value)
     if "epochs" in settings:
-        held = with_epochs(recipe, changed.epochs)
-        others = {n: getattr(held, n) for n in ("least_steps", "hard") if n not in settings}
-        changed = dataclasses.replace(changed, **others)
+        held = with_epochs(dataclasses.replace(changed, epochs=recipe.epochs), changed.epochs)
+        set_here = {name: getattr(changed, name) for name in EPOCHS_DECIDE if name in settings}
+        changed = dataclasses.replace(held, **set_here)
     for key in settings:
         if getattr(changed, key, None) != getattr(recipe, key, None):
             check_effect(changed, key)
@@ -183,15 +186,22 @@ def with_epochs(recipe: Recipe, epochs: int) -> Recipe:
     """`recipe` with just so many epochs, whatever its ``least_steps``.
 
     More than its own visit all images: what is seen often is learned by heart, and visiting what is
-    hard more often then costs accuracy (``records/quick``, "Few images").
+    hard more often then costs accuracy (``records/quick``, "Few images"). Fewer than it has sizes
+    leave out sizes, but never the last one, near which the finished network is used.
 
     Example:
         >>> base = Recipe(name="mine", summary="", model="tutorial_cnn", epochs=4, hard=(1.0, 0.5))
         >>> [with_epochs(base, epochs).hard for epochs in (2, 8)]
         [(1.0, 0.5), ()]
+        >>> base = dataclasses.replace(base, sizes=(16, 20, 24, 32))
+        >>> [with_epochs(base, epochs).sizes for epochs in (1, 2, 3)]
+        [(32,), (20, 32), (20, 24, 32)]
     """
     hard = recipe.hard if epochs <= recipe.epochs else ()
-    return dataclasses.replace(recipe, epochs=epochs, least_steps=0, hard=hard)
+    every = len(recipe.sizes)
+    lasts = (-(-i * every // epochs) - 1 for i in range(1, min(epochs, every) + 1))
+    sizes = tuple(recipe.sizes[last] for last in lasts) if epochs < every else recipe.sizes
+    return dataclasses.replace(recipe, epochs=epochs, least_steps=0, hard=hard, sizes=sizes)
 
 
 def _to_json(value: Any) -> Any:
