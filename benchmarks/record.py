@@ -22,6 +22,9 @@ from cifarlab.metrics import mean_interval
 from cifarlab.recipes import Recipe, get_recipe, recipe_names
 from cifarlab.run import Run
 
+# Fields that change nothing of a run that took all of its recipe's epochs, in batches of its size:
+# older runs lack them or have them in other words.
+WITHOUT_EFFECT = ("least_steps", "least_batch", "summary")
 KEPT = ("result.json", "history.csv", "recipe.json", "environment.json")
 ROBUSTNESS = "robustness.json"
 
@@ -48,9 +51,8 @@ def refuse_other_recipe(run: Run) -> None:
     """Stop where the command that a record gives would train something else than `run`."""
     recipe = Recipe.from_json(run.recipe)
     stock = get_recipe(recipe.name) if recipe.name in recipe_names() else None
-    # The command says the epochs, and so puts an end to least_steps; words decide nothing.
-    free = ("epochs", "least_steps", "least_batch", "summary")
-    said = {name: getattr(recipe, name) for name in free}
+    # The command says the epochs, and so puts an end to least_steps.
+    said = {name: getattr(recipe, name) for name in ("epochs", *WITHOUT_EFFECT)}
     if stock is None or recipe != dataclasses.replace(stock, **said):
         sys.exit(f"{run.path}: its recipe is not, or no longer, the recipe called {recipe.name}")
     batch = run.result.get("batch_size", recipe.batch_size)
@@ -59,6 +61,11 @@ def refuse_other_recipe(run: Run) -> None:
             f"{run.path}: least_steps made more epochs of it than its recipe's {recipe.epochs}, or "
             f"smaller batches than its {recipe.batch_size}"
         )
+
+
+def decisive(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a recipe.json that decide what such a run computes."""
+    return {name: value for name, value in recipe.items() if name not in WITHOUT_EFFECT}
 
 
 def robustness_looks(run: Run) -> int:
@@ -77,9 +84,9 @@ def summarize(name: str, runs: list[Run]) -> dict[str, Any]:
             sys.exit(
                 f"{run.path}: its test split was opened {result['test_looks']} times, not once"
             )
-        if run.recipe != recipe:
+        if decisive(run.recipe) != decisive(recipe):
             sys.exit(f"{run.path} has another recipe than {runs[0].path}")
-    refuse_other_recipe(runs[0])
+        refuse_other_recipe(run)
     environment = runs[0].environment
     mean, low, high = mean_interval([result["accuracy"] for result in results])
     seconds = [sum(result["seconds"].values()) for result in results]
