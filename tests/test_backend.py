@@ -77,6 +77,14 @@ def test_a_backend_that_is_not_installed(monkeypatch) -> None:
     assert os.environ["KERAS_BACKEND"] == ""
 
 
+def test_a_keras_that_is_set_to_something_else_is_refused(monkeypatch) -> None:
+    import keras
+
+    monkeypatch.setattr(keras.config, "image_data_format", lambda: "channels_first")
+    with pytest.raises(BackendError, match=r"'channels_first', .* needs 'channels_last'"):
+        backend.load()
+
+
 def test_importing_it_loads_no_framework() -> None:
     program = "import sys, cifarlab.backend as b; b.configure(); print(*sys.modules)"
     names = {name.partition(".")[0] for name in run_python(program).split()}

@@ -249,15 +249,19 @@ def test_seconds_before_a_stop_count_those_of_the_epoch_begun_too(tmp_path: Path
     assert 6000 < loop.seconds["train"] < 6300
 
 
-def test_a_loss_that_is_not_finite_stops_and_names_the_step(tmp_path: Path) -> None:
-    program = make_program()
+@pytest.mark.parametrize(
+    ("poisoned", "named"),
+    [(1, "the loss is not finite at step 3 of epoch 1"), (3, "weights .* after epoch 1")],
+)
+def test_what_is_not_finite_stops_and_is_named(tmp_path: Path, poisoned: int, named: str) -> None:
+    program = make_program()  # of four steps
 
     class Poison(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            if batch == 1:
+            if batch == poisoned:
                 self.model.set_weights([w * np.nan for w in self.model.get_weights()])
 
-    with pytest.raises(TrainingError, match=r"step 3 of epoch 1"):
+    with pytest.raises(TrainingError, match=named):
         make_loop(tmp_path, program, callbacks=[Poison()]).run()
 
 

@@ -67,9 +67,20 @@ def configure(name: str | None = None) -> str:
 
 
 def load(name: str | None = None) -> str:
-    """Choose the backend as `configure` does, and load it without its notices; return its name."""
+    """Choose the backend as `configure` does, and load it without its notices; return its name.
+
+    Raises:
+        UnknownNameError, BackendError: as `configure` does; or Keras is set to another layout of
+            images or another type of numbers than the networks here are made for.
+    """
     name = configure(name)
-    import_quietly("keras", UNNEEDED - {name})
+    config = import_quietly("keras", UNNEEDED - {name}).config
+    for setting, needed in (("image_data_format", "channels_last"), ("floatx", "float32")):
+        if (found := getattr(config, setting)()) != needed:
+            raise BackendError(
+                f"Keras is set to {setting} {found!r}, in its file keras.json or by this process; "
+                f"cifarlab needs {needed!r}"
+            )
     logging.getLogger("tensorflow").addFilter(_worth_reading)
     return name
 

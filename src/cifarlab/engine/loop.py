@@ -67,7 +67,7 @@ class Loop:
         """Train until the last epoch or until a callback stops it; a checkpoint is gone on from.
 
         Raises:
-            TrainingError: a loss was not finite; names the epoch and step.
+            TrainingError: a loss, or a weight after an epoch, was not finite; names the epoch.
             Interrupted: SIGINT or SIGTERM came; the checkpoint holds the last finished step.
         """
         began = time.perf_counter()
@@ -141,6 +141,7 @@ class Loop:
 
     def _finish_epoch(self, progress: Progress, callbacks: Any) -> None:
         """Validate, call back, and make the epoch safe."""
+        self._check_weights(progress.epoch)
         logs = _logs(progress, self.program.batch_size)
         optimizer = self.program.model.optimizer
         rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
@@ -162,6 +163,14 @@ class Loop:
         if sums.bad_step >= 0:
             raise TrainingError(
                 f"the loss is not finite at step {sums.bad_step + 1} of epoch {epoch + 1}; "
+                "train again with a lower learning_rate"
+            )
+
+    def _check_weights(self, epoch: int) -> None:
+        """What the last step of an epoch did to the weights no loss has shown yet."""
+        if not all(np.isfinite(weights).all() for weights in self.program.model.get_weights()):
+            raise TrainingError(
+                f"the weights are not finite after epoch {epoch + 1}; "
                 "train again with a lower learning_rate"
             )
 
