@@ -349,9 +349,10 @@ def test_calibration_sees_every_class_of_a_sorted_folder() -> None:
 
 
 def test_a_file_that_differs_is_not_kept(run, monkeypatch, capsys) -> None:
-    monkeypatch.setitem(FORMATS, "onnx", replace(FORMATS["onnx"], stamp=spoil))
-    with pytest.raises(SystemExit) as done:
-        main(words(run, "onnx"))
+    with monkeypatch.context() as patch:
+        patch.setitem(FORMATS, "onnx", replace(FORMATS["onnx"], stamp=spoil))
+        with pytest.raises(SystemExit) as done:
+            main(words(run, "onnx"))
     assert done.value.code == 1
     error = capsys.readouterr().err
     assert "quarters-1.onnx is not kept: " in error
@@ -359,6 +360,9 @@ def test_a_file_that_differs_is_not_kept(run, monkeypatch, capsys) -> None:
     (kept,) = (run.path / "export").iterdir()
     assert kept.name == "quarters-1.onnx.failed.json"
     assert not json.loads(kept.read_text())["passed"]
+    with pytest.raises(SystemExit):
+        main(words(run, "onnx"))
+    assert not kept.exists()  # it was of another file
 
 
 def spoil(path: Path, _info: ModelInfo | None = None) -> None:

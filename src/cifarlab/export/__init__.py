@@ -104,6 +104,7 @@ def export(
             raise _failed(target, certificate)
         write_json(certificate_path(target), certificate)
         _place(made, target)
+    _failure_path(target).unlink(missing_ok=True)  # of an earlier attempt, which this is not
     return Export(target, certificate)
 
 
@@ -181,10 +182,14 @@ def reference(run: Run, cases: list[Case]) -> Reference:
 
 def _failed(target: Path, certificate: dict[str, Any]) -> ExportError:
     """The error for a file that is not to be used; its figures are kept."""
-    path = target.with_name(f"{target.name}.failed.json")
+    path = _failure_path(target)
     write_json(path, certificate)
     why = "; ".join(certificate["failures"])
     return ExportError(f"{target.name} is not kept: {why}. All figures: {path}")
+
+
+def _failure_path(target: Path) -> Path:
+    return target.with_name(f"{target.name}.failed.json")
 
 
 def _place(made: Path, target: Path) -> None:
