@@ -107,6 +107,9 @@ import os
 os.write(2, b"notice of C++\\n")
 class backend:
     backend = staticmethod(lambda: "tensorflow")
+class config:
+    image_data_format = staticmethod(lambda: "channels_last")
+    floatx = staticmethod(lambda: "float32")
 """
 
 

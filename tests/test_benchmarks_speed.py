@@ -114,7 +114,7 @@ def test_step_runs_on_jax(tmp_path: Path):
     [
         (["--recipe", "quik"], "did you mean 'quick'"),
         (["--out", "nowhere/step.json"], "no folder nowhere"),
-        (["--recipe", "quick", "--size", "2", "--images", "8"], "--size 2 is too small for quick"),
+        (["--recipe", "quick", "--size", "2", "--images", "8"], "cannot take 2-pixel images"),
         (["--size", "0"], "1 or more"),
     ],
 )

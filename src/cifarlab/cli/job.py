@@ -40,6 +40,7 @@ def train_seeds(
     """
     if split == "val" and not len(data.carve(recipe.validation, SPLIT_SEED)[1]):
         raise UsageError("--no-test measures on validation, and there is none: add --val 0.1")
+    console.say(*data.notes)
     results = []
     for seed in seeds:
         folder = out / f"{recipe.name}-seed{seed}" if out and len(seeds) > 1 else out

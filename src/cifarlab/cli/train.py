@@ -71,7 +71,6 @@ def train(
         chosen = replace_fields(get_recipe(recipe or "quick"), changes)
         dataset = job.load_or_fall_back(data or "cifar10", fallback, chosen)
         require_effect(dataset, chosen.validation if "validation" in changes else None)
-        say(*dataset.notes)
         seeds = range(seed or 0, (seed or 0) + runs)
         results = job.train_seeds(dataset, chosen, seeds, out, split, tensorboard=tensorboard)
     _show(results)
