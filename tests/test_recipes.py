@@ -316,6 +316,13 @@ def test_few_epochs_still_reach_the_last_size() -> None:
     assert replace_fields(quick, {"epochs": "1", "sizes": "[16, 28]"}).sizes == (16, 28)
 
 
+def test_a_recipe_of_few_epochs_names_the_shares_that_they_visit() -> None:
+    quick = get_recipe("quick")
+    assert quick.hard == (1.0, 0.7, 0.5, 0.5)
+    for epochs, hard in ((1, (1.0,)), (2, (1.0, 0.5)), (3, (1.0, 0.7, 0.5)), (4, quick.hard)):
+        assert with_epochs(quick, epochs).hard == hard
+
+
 def test_a_batch_that_is_asked_for_is_not_shrunk() -> None:
     quick = get_recipe("quick")
     assert 0 < quick.least_batch < quick.batch_size

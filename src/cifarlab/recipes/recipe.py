@@ -187,17 +187,20 @@ def with_epochs(recipe: Recipe, epochs: int) -> Recipe:
 
     More than its own visit all images: what is seen often is learned by heart, and visiting what is
     hard more often then costs accuracy (``records/quick``, "Few images"). Fewer than it has sizes
-    leave out sizes, but never the last one, near which the finished network is used.
+    leave out sizes, but never the last one, near which the finished network is used; fewer than it
+    has shares leave out shares, but never the first one, when nothing is known to be hard.
 
     Example:
         >>> base = Recipe(name="mine", summary="", model="tutorial_cnn", epochs=4, hard=(1.0, 0.5))
-        >>> [with_epochs(base, epochs).hard for epochs in (2, 8)]
-        [(1.0, 0.5), ()]
+        >>> [with_epochs(base, epochs).hard for epochs in (1, 2, 8)]
+        [(1.0,), (1.0, 0.5), ()]
         >>> base = dataclasses.replace(base, sizes=(16, 20, 24, 32))
         >>> [with_epochs(base, epochs).sizes for epochs in (1, 2, 3)]
         [(32,), (20, 32), (20, 24, 32)]
     """
     hard = recipe.hard if epochs <= recipe.epochs else ()
+    if epochs < len(hard):
+        hard = tuple(hard[i * len(hard) // epochs] for i in range(epochs))
     every = len(recipe.sizes)
     lasts = (-(-i * every // epochs) - 1 for i in range(1, min(epochs, every) + 1))
     sizes = tuple(recipe.sizes[last] for last in lasts) if epochs < every else recipe.sizes
